@@ -24,7 +24,8 @@ case "${1:-}" in
 		mkdir -p "$tmp/have/$(dirname "$file")"
 		cp "$file" "$tmp/have/$file"
 	done
-	if ! (cd "$tmp" && git --no-pager diff --no-index --exit-code --stat --patch have want); then
+	if ! (cd "$tmp" && git --no-pager diff --no-index --exit-code --stat --patch have want >difference); then
+		head -n 60 "$tmp/difference"
 		echo "generated code is not up to date: run deploy/ci/generate.sh" >&2
 		exit 1
 	fi

@@ -23,9 +23,10 @@ buf_from_npm() {
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2 || return 1
 	local binary
 	for binary in node_modules/@bufbuild/buf-linux-*/bin/buf; do
-		[ -x "$binary" ] && "$binary" --version >/dev/null || continue
-		cp "$binary" "$bin/buf"
-		return 0
+		if [ -x "$binary" ] && "$binary" --version >/dev/null; then
+			cp "$binary" "$bin/buf"
+			return 0
+		fi
 	done
 	return 1
 }

@@ -252,6 +252,7 @@ func checkSwapped(s source) []string {
 			}
 		}
 	}
+	delete(vars, "_")
 	var found []string
 	for _, f := range s.files {
 		if !f.test() {

@@ -71,6 +71,7 @@ func TestChecksFail(t *testing.T) {
 		"server imports cmd":              {one("server/a.go", ours+"cmd/heyan/internal/config"), "may not import cmd/heyan/internal/config"},
 		"server imports yaml":             {one("server/a.go", "go.yaml.in/yaml/v3"), "may not import go.yaml.in/yaml/v3"},
 		"cmd imports an adapter":          {one("cmd/heyan/a.go", ours+"verifier/source/tencent"), ""},
+		"cmd aligns a table":              {one("cmd/heyan/internal/output/a.go", "golang.org/x/text/width"), ""},
 		"cmd imports a stranger":          {one("cmd/heyan/internal/config/a.go", "example.com/x"), "may not import example.com/x"},
 		"exempt file":                     {one("cmd/heyan/deps.go", "example.com/x"), ""},
 		"prefix is not a path":            {one("verifier/source/a.go", "golang.org/x/time/rates"), "may not import golang.org/x/time/rates"},
@@ -104,6 +105,7 @@ func TestChecksFail(t *testing.T) {
 		"engine syncs":                    {map[string]string{"store/embedded/dataset/a.go": "package p\n\nimport \"os\"\n\nfunc f(x *os.File) { x.Sync() }\n"}, ""},
 		"test swaps a variable":           {map[string]string{"cmd/heyan/a.go": "package p\n\nvar now = 1\n", "cmd/heyan/a_test.go": "package p\n\nfunc f() { now = 2 }\n"}, "variable now"},
 		"outer test swaps a variable":     {map[string]string{"cmd/heyan/a.go": "package p\n\nvar Now = 1\n", "cmd/heyan/a_test.go": "package p_test\n\nimport p \"" + ours + "cmd/heyan\"\n\nfunc f() { p.Now = 2 }\n"}, "variable Now"},
+		"test assigns to blank":           {map[string]string{"cmd/heyan/a.go": "package p\n\nvar _ = 1\n", "cmd/heyan/a_test.go": "package p\n\nfunc f() { _ = 2 }\n"}, ""},
 		"test assigns to its own":         {map[string]string{"cmd/heyan/a.go": "package p\n\nvar now = 1\n", "cmd/heyan/a_test.go": "package p\n\nfunc f() { now := 1; now = 2; _ = now }\n"}, ""},
 		"test assigns a function's field": {map[string]string{"cmd/heyan/a.go": "package p\n\nvar now = 1\n", "cmd/heyan/a_test.go": "package p\n\nfunc f(x struct{ now int }) { x.now = 2 }\n"}, ""},
 	} {

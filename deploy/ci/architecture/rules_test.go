@@ -62,9 +62,9 @@ var table = []row{
 	{pkgs: "server server/api server/servertest", ours: "proto/... verifier/... store/... server/...", outside: rpc + " " + telemetry},
 	{pkgs: "server/*", ours: "verifier/... store/... server/...", outside: rpc + " " + telemetry},
 
-	// golang.org/x/sys is for refusing core dumps and ptrace at start.
+	// Of x/text the terminal needs how wide a Chinese name is; x/sys refuses core dumps and ptrace at start.
 	{pkgs: "cmd/...", ours: "proto/... verifier/... store/... server/... cmd/...",
-		outside: rpc + " github.com/spf13/cobra github.com/spf13/pflag go.yaml.in/yaml/v3 golang.org/x/term golang.org/x/sys"},
+		outside: rpc + " github.com/spf13/cobra github.com/spf13/pflag go.yaml.in/yaml/v3 golang.org/x/term golang.org/x/text/width golang.org/x/sys"},
 
 	// Measuring programs: nothing imports them.
 	{pkgs: "deploy/bench/...", ours: "proto/... verifier/... store/... server/... deploy/bench/...", outside: rpc},
