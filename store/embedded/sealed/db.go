@@ -1,0 +1,216 @@
+package sealed
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/heyan-project/heyan/store/embedded/row"
+)
+
+// engineFormat pins Pebble's format: with synced offsets in the log, which tell a damaged log from one
+// that a crash cut short, and checksummed table footers. Raising it is a step without return for a
+// directory, so it is taken by a release, never by a dependency update.
+const engineFormat = pebble.FormatTableFormatV6
+
+const (
+	defaultCache    = 64 << 20
+	defaultMemTable = 16 << 20
+	bloomBits       = 10 // a bit less than 1 % false positives
+	slowDisk        = 5 * time.Second
+	// Without a descriptor of the file Pebble cannot ask for a piece to be written back and flushes
+	// the whole file instead, so that is done rarely.
+	tableBytesPerSync = 8 << 20
+	maxOpenFiles      = 1000
+	parallelWork      = 2 // compactions at a time, so that one long one does not hold up level 0
+	stalledMemTables  = 4 // memory tables waiting to be flushed before writers must wait
+)
+
+// Options of a database. The zero value serves.
+type Options struct {
+	// Base is where the sealed files are kept; nil means the operating system's file system.
+	Base vfs.FS
+	// CacheBytes bounds the cache of decrypted blocks, which holds filters and indexes too;
+	// 0 means 64 MiB.
+	CacheBytes int64
+	// MemTableBytes is the size at which the table in memory is written out; 0 means 16 MiB. Up to
+	// four of them may exist.
+	MemTableBytes uint64
+	// Random is where salts are drawn from; nil means crypto/rand.
+	Random io.Reader
+	// Log takes what an operator must know; nil means slog.Default. It never sees keys or values.
+	Log *slog.Logger
+	// Stop is called at most once, when what is on the disk is no longer known; the reason holds no
+	// key and no value. It should end the process. Nil means a panic that nobody can recover.
+	Stop func(reason string)
+}
+
+// DB is one open database. It is safe for concurrent use. Keys are ordered as bytes, are not empty and
+// not the single byte 0, and do not begin with 256 bytes 0xff.
+//
+// Every method may fail with [ErrStopped]; those that read, with [ErrTampered]. Using a DB after Close,
+// or closing it before its iterators and batches, panics.
+type DB struct {
+	dir    string
+	files  *FS
+	engine *pebble.DB
+	rows   *row.Rows
+	watch  *watch
+	lock   *pebble.Lock
+	health io.Closer
+}
+
+// Open opens the store called name in dir, and creates it if dir is empty or absent. storeKey has
+// KeySize bytes and belongs to this store alone.
+//
+// Errors: [ErrWrongKey], [ErrNewerFormat], [ErrNotSealed] (dir holds something else, or another
+// store), [ErrTampered]; anything else is the file system's.
+func Open(dir, name string, storeKey []byte, options Options) (*DB, error) {
+	if name == "" || strings.ContainsAny(name, "\n") {
+		return nil, errors.New("sealed: a store needs a name of one line")
+	}
+	if options.Base == nil {
+		options.Base = vfs.Default
+	}
+	if options.Log == nil {
+		options.Log = slog.Default()
+	}
+	files, err := NewFS(options.Base, storeKey, options.Random)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := row.New(storeKey, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := files.MkdirAll(dir, dirMode); err != nil {
+		return nil, fmt.Errorf("sealed: create the directory: %w", err)
+	}
+	lock, err := pebble.LockDirectory(dir, files)
+	if err != nil {
+		return nil, fmt.Errorf("sealed: lock the directory, which one process may have open at a time: %w", err)
+	}
+	db := &DB{dir: dir, files: files, rows: rows, lock: lock}
+	db.watch = &watch{log: options.Log, store: name, stop: options.Stop}
+	if err := db.start(name, options); err != nil {
+		return nil, errors.Join(err, db.release())
+	}
+	return db, nil
+}
+
+// start opens the engine in the directory that db has locked.
+func (d *DB) start(name string, options Options) error {
+	if err := checkFormat(d.files, d.dir, name); err != nil {
+		return fmt.Errorf("sealed: open the store in %s: %w", d.dir, err)
+	}
+	var watched vfs.FS
+	watched, d.health = vfs.WithDiskHealthChecks(d.files, slowDisk, nil, d.watch.slow)
+	engine, err := pebble.Open(d.dir, d.engineOptions(watched, options))
+	if err != nil {
+		return fail("open the store in "+d.dir, err)
+	}
+	d.engine = engine
+	// The first log of a new database precedes its format and has no synced offsets: roll it.
+	if err := engine.Flush(); err != nil {
+		return errors.Join(fail("open the store in "+d.dir, err), engine.Close())
+	}
+	return nil
+}
+
+func (d *DB) engineOptions(files vfs.FS, options Options) *pebble.Options {
+	engine := &pebble.Options{
+		FS:                          files,
+		Lock:                        d.lock,
+		FormatMajorVersion:          engineFormat,
+		CacheSize:                   options.CacheBytes,
+		MemTableSize:                options.MemTableBytes,
+		MemTableStopWritesThreshold: stalledMemTables,
+		MaxOpenFiles:                maxOpenFiles,
+		BytesPerSync:                tableBytesPerSync,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, parallelWork },
+		Cleaner:                     deleteAll{},
+		Logger:                      d.watch,
+		EventListener:               d.watch.listener(),
+		// A manifest names the first and last key of every table: a small one is rolled soon.
+		MaxManifestFileSize: 1,
+	}
+	if engine.CacheSize == 0 {
+		engine.CacheSize = defaultCache
+	}
+	if engine.MemTableSize == 0 {
+		engine.MemTableSize = defaultMemTable
+	}
+	for i := range engine.Levels {
+		engine.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	}
+	return engine
+}
+
+// deleteAll deletes obsolete files at once: Clean and String are those of DeleteCleaner, which is less
+// deep than the ArchiveCleaner below.
+type deleteAll struct {
+	pebble.DeleteCleaner
+	reuseNothing
+}
+
+// reuseNothing has ArchiveCleaner's unexported mark of one who needs the contents of obsolete files.
+// By it Pebble knows that obsolete logs must not be kept for reuse: a kept log keeps deleted keys.
+type reuseNothing struct{ pebble.ArchiveCleaner }
+
+// Close writes what is only in memory and in the log into tables, so that the next Open has nothing to
+// replay, and releases the directory.
+func (d *DB) Close() error {
+	var err error
+	if !d.watch.stopped.Load() {
+		err = d.engine.Flush()
+	}
+	return errors.Join(fail("close", err), fail("close", d.engine.Close()), d.release())
+}
+
+func (d *DB) release() error {
+	var err error
+	if d.health != nil {
+		err = d.health.Close()
+	}
+	return errors.Join(err, d.lock.Close())
+}
+
+// Get appends the value of key to dst. found is false if there is none.
+func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
+	if d.watch.stopped.Load() {
+		return dst, false, ErrStopped
+	}
+	stored, closer, err := d.engine.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return dst, false, nil
+	}
+	if err != nil {
+		return dst, false, fail("read", err)
+	}
+	opened, err := d.rows.Open(key, stored)
+	if err == nil {
+		dst = append(dst, opened...)
+	}
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return dst, false, fail("read", err)
+	}
+	return dst, true, nil
+}
+
+// Flush writes what is only in memory and in the log into tables, and returns when they are durable.
+func (d *DB) Flush() error {
+	if d.watch.stopped.Load() {
+		return ErrStopped
+	}
+	return fail("flush", d.engine.Flush())
+}
+
+// Metrics returns Pebble's counters: sizes and numbers, no keys.
+func (d *DB) Metrics() *pebble.Metrics { return d.engine.Metrics() }
