@@ -1,0 +1,143 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/heyan-project/heyan/store/netlog/disk"
+)
+
+// Body collects the records of one batch. The zero Body is empty. It is not safe for concurrent use.
+type Body struct{ b []byte }
+
+// tagRoom is what sealing adds to a body.
+const tagRoom = 16
+
+// Add appends a record. It keeps no reference to it.
+func (b *Body) Add(leaf []byte) {
+	if len(b.b) == 0 {
+		b.b = append(b.b, make([]byte, frameOverhead)...)
+	}
+	b.b = appendFrame(b.b, typeRecord, leaf)
+}
+
+// Len returns the size of the body's frame so far, in bytes.
+func (b *Body) Len() int { return len(b.b) }
+
+// Reset empties the body and keeps its memory, unless that is more than keep bytes.
+func (b *Body) Reset(keep int) {
+	b.b = b.b[:0]
+	if cap(b.b) > keep {
+		b.b = nil
+	}
+}
+
+// Writer writes one file. After an error it MUST NOT be used any more but for Close. Not safe for concurrent use.
+type Writer struct {
+	file   disk.File
+	header Header
+	seal   *sealer
+	size   int64
+	number uint64
+	next   uint64 // index of the next record
+}
+
+// Create makes the file name with the given header, whose salt is drawn from rand; it is sealed if there is a seal key.
+// When it returns, the file and its name are durable.
+func Create(fsys disk.FS, name string, h Header, sealKey []byte, rand io.Reader) (*Writer, error) {
+	if len(h.Origin) > maxOrigin {
+		return nil, errors.New("wal: origin too long")
+	}
+	if _, err := io.ReadFull(rand, h.salt[:]); err != nil {
+		return nil, fmt.Errorf("wal: no randomness: %w", err)
+	}
+	if len(sealKey) != 0 {
+		if len(sealKey) != SealKeySize {
+			return nil, fmt.Errorf("wal: seal key has %d bytes, want %d", len(sealKey), SealKeySize)
+		}
+		_, check, err := deriveKeys(sealKey, &h)
+		if err != nil {
+			return nil, err
+		}
+		copy(h.check[:], check)
+	}
+	seal, err := newSealer(sealKey, &h)
+	if err != nil {
+		return nil, err
+	}
+	pending, err := disk.Replace(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	b := h.marshal()
+	_, err = pending.Write(b)
+	if err == nil {
+		err = pending.Publish()
+	}
+	if err != nil {
+		pending.Abort()
+		return nil, err
+	}
+	return &Writer{file: pending.File, header: h, seal: seal, size: int64(len(b)), next: h.First}, nil
+}
+
+// Size returns the file's size in bytes, up to the last batch that was handed to [Writer.Commit].
+func (w *Writer) Size() int64 { return w.size }
+
+// Prepared is a batch ready to be written.
+type Prepared struct {
+	b      []byte
+	commit Commit
+}
+
+// Size returns the batch's size on disk, in bytes.
+func (p *Prepared) Size() int64 { return int64(len(p.b)) }
+
+// Prepare seals the body and puts the commit behind it. The body's memory is part of the result and goes back to the
+// body with the next Reset. size, root and checkpoint are those of the tree with the batch.
+func (w *Writer) Prepare(body *Body, size uint64, root [32]byte, checkpoint []byte) (Prepared, error) {
+	if body.Len() == 0 || body.Len() > MaxBody || len(checkpoint) > MaxCheckpoint || size <= w.next {
+		return Prepared{}, ErrTooLarge
+	}
+	b, typ := body.b, typePlain
+	if w.seal != nil {
+		payload := b[frameOverhead:]
+		payload = w.seal.aead.Seal(payload[:0], w.seal.nonce(w.number), payload, w.seal.bind(w.number, w.next))
+		if len(payload) <= cap(b)-frameOverhead {
+			b = b[:frameOverhead+len(payload)]
+		} else {
+			b = append(b[:frameOverhead], payload...)
+		}
+		typ = typeSealed
+	}
+	fillFrame(b, typ)
+	c := Commit{Number: w.number, First: w.next, Size: size, Root: root, Checkpoint: checkpoint,
+		bodySize: uint64(len(b)), bodySum: sumOf(b)}
+	b = c.append(b, w.header.id())
+	body.b = b
+	return Prepared{b, c}, nil
+}
+
+// Commit makes the prepared batch durable: one write, one flush. Any error is final for the file; whether the batch is
+// there is then unknown until a restart reads the file again.
+func (w *Writer) Commit(p Prepared) (offset int64, err error) {
+	offset = w.size
+	w.size += p.Size()
+	n, err := w.file.Write(p.b)
+	if err == nil && n != len(p.b) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := w.file.Sync(); err != nil {
+		return 0, err
+	}
+	w.number++
+	w.next = p.commit.Size
+	return offset, nil
+}
+
+// Close closes the file. Nothing is flushed: every commit was.
+func (w *Writer) Close() error { return w.file.Close() }
