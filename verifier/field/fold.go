@@ -19,16 +19,8 @@ func fold(input string, kind Kind) (string, Cause) {
 		return "", Length
 	}
 	text := strings.Trim(input, " \t\r\n")
-	for i := 0; i < len(text); {
-		if c := text[i]; c >= 0x20 && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(text[i:])
-		if !isInert(r) {
-			return foldSlowly(text, kind)
-		}
-		i += size
+	if !isSettled(text) {
+		return foldSlowly(text, kind)
 	}
 	if text == "" {
 		return "", Empty
@@ -36,10 +28,25 @@ func fold(input string, kind Kind) (string, Cause) {
 	return text, 0
 }
 
-// isInert reports whether r stays as it is whatever stands beside it: printable ASCII, the middle dot
-// and the Han characters of the first block are never folded, and NFC leaves strings of them alone.
-func isInert(r rune) bool {
-	return r >= 0x4E00 && r <= 0x9FFF || r == middleDot
+// isSettled reports whether text has only characters that stay as they are whatever stands beside
+// them: nothing folds printable ASCII, the middle dot and Han characters, and NFC, which costs about a
+// microsecond, leaves strings of them alone.
+func isSettled(text string) bool {
+	for i := 0; i < len(text); {
+		if c := text[i]; c < utf8.RuneSelf {
+			if c < 0x20 {
+				return false
+			}
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if r != middleDot && !isHan(r) {
+			return false
+		}
+		i += size
+	}
+	return true
 }
 
 func foldSlowly(text string, kind Kind) (string, Cause) {
@@ -65,10 +72,13 @@ func foldSlowly(text string, kind Kind) (string, Cause) {
 			return "", Charset
 		}
 	}
-	if !norm.NFC.IsNormal(folded) {
-		folded = norm.NFC.Bytes(folded)
+	if string(folded) != text {
+		text = string(folded)
 	}
-	return string(folded), 0
+	if !isSettled(text) && !norm.NFC.IsNormalString(text) {
+		text = norm.NFC.String(text)
+	}
+	return text, 0
 }
 
 func trim(text []byte) []byte {

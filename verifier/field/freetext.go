@@ -203,7 +203,9 @@ func carriesPlate(text string) bool {
 func startsPlate(text string, previous rune) bool {
 	var space [8]rune
 	n, gap := 0, 0
-	for at, r := range text {
+	for at := 0; at < len(text); {
+		r, size := utf8.DecodeRuneInString(text[at:])
+		at += size
 		if isPlateSeparator(r) {
 			if gap++; n == 0 || gap > maxGap {
 				return false
@@ -216,18 +218,12 @@ func startsPlate(text string, previous rune) bool {
 		}
 		space[n], gap = r, 0
 		n++
-		next, _ := utf8.DecodeRuneInString(text[at+utf8.RuneLen(unfolded(text[at:])):])
+		next, _ := utf8.DecodeRuneInString(text[at:])
 		if n >= minPlate && standsAlone(space[:n], previous, next) {
 			return true
 		}
 	}
 	return false
-}
-
-// unfolded is the first character of text as it stands there.
-func unfolded(text string) rune {
-	r, _ := utf8.DecodeRuneInString(text)
-	return r
 }
 
 func isPlateStart(r rune) bool {

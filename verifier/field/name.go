@@ -36,7 +36,8 @@ func readName(text string) (reading, Cause) {
 	return readOtherName(text)
 }
 
-// isPlainHan: the common case, in which nothing has to be folded.
+// isPlainHan: the common case, in which nothing has to be folded. It accepts what readHanName would
+// return unchanged.
 func isPlainHan(text string) bool {
 	n, afterDot := 0, true
 	for _, r := range text {
@@ -44,7 +45,7 @@ func isPlainHan(text string) bool {
 			if afterDot {
 				return false
 			}
-		} else if r < 0x4E00 || r > 0x9FFF {
+		} else if !isHan(r) {
 			return false
 		}
 		afterDot = r == middleDot
@@ -68,10 +69,11 @@ func isPlainLatin(text string) bool {
 // script is which kinds of characters a name has.
 type script struct{ han, latin, latinMark, stop bool }
 
-// readOtherName folds character by character. It works on decomposed text, so that a letter and its
-// accents are seen apart; Han characters have no decomposition left after NFC.
+// readOtherName folds character by character. It works on decomposed text where a letter and its
+// accents have to be seen apart; Han characters have no decomposition left after NFC.
 func readOtherName(text string) (reading, Cause) {
-	if !norm.NFD.IsNormalString(text) {
+	apart := hasAccentsApart(text)
+	if apart {
 		text = norm.NFD.String(text)
 	}
 	var found script
@@ -91,10 +93,24 @@ func readOtherName(text string) (reading, Cause) {
 		return reading{}, Charset
 	case found.han:
 		return readHanName(folded)
-	case found.latin:
+	case found.latin && apart:
 		return readLatinName(norm.NFC.String(string(folded)))
+	case found.latin:
+		return readLatinName(string(folded))
 	}
 	return reading{}, Format // dots, hyphens, apostrophes alone
+}
+
+// hasAccentsApart reports whether text has a combining accent, or a small letter whose capital exists
+// only as a letter with such an accent (ǰ, ẖ). Any other letter is raised as it stands: its capital
+// decomposes into the capital of its base and the same accents.
+func hasAccentsApart(text string) bool {
+	for _, r := range text {
+		if isAccent(r) || r >= utf8.RuneSelf && unicode.IsLower(r) && latinCapital(r) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // fold returns the character as names have it, or 0, and notes its script. previous is the folded
