@@ -1,6 +1,7 @@
 package sealed
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -187,21 +188,25 @@ func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
 	if d.watch.stopped.Load() {
 		return dst, false, ErrStopped
 	}
-	stored, closer, err := d.engine.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return dst, false, nil
-	}
+	// An iterator asks the filters of the last level too, which Pebble's own Get leaves out: an absent
+	// key is answered from memory (10 bits a row) but for one time in a hundred.
+	iter, err := d.engine.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
 		return dst, false, fail("read", err)
 	}
-	opened, err := d.rows.Open(key, stored)
-	if err == nil {
-		dst = append(dst, opened...)
+	value = dst
+	if iter.SeekPrefixGE(key) && bytes.Equal(iter.Key(), key) {
+		var stored, opened []byte
+		if stored, err = iter.ValueAndErr(); err == nil {
+			if opened, err = d.rows.Open(key, stored); err == nil {
+				value, found = append(dst, opened...), true
+			}
+		}
 	}
-	if err = errors.Join(err, closer.Close()); err != nil {
+	if err = errors.Join(err, iter.Close()); err != nil {
 		return dst, false, fail("read", err)
 	}
-	return dst, true, nil
+	return value, found, nil
 }
 
 // Flush writes what is only in memory and in the log into tables, and returns when they are durable.
