@@ -104,7 +104,7 @@ var rows = [...]Row{
 		"Leave the field out, or buy the product that uses it.", "所购产品不包含该字段"},
 	ProductNotEntitled: {"PRODUCT_NOT_ENTITLED", Denied, AskOperator, "The client has not bought this product.",
 		"Ask the operator for an entitlement.", "未开通该产品"},
-	PurposeNotEntitled: {"PURPOSE_NOT_ENTITLED", Denied, AskOperator, "The stated purpose is not in the client's entitlement, or none was stated and more than one remains.",
+	PurposeNotEntitled: {"PURPOSE_NOT_ENTITLED", Denied, AskOperator, "The stated purpose is not in the client's entitlement.",
 		"State an entitled purpose.", "该处理目的未获授权"},
 	EntitlementExpired: {"ENTITLEMENT_EXPIRED", Denied, AskOperator, "The entitlement's term is over.",
 		"Ask the operator to renew it.", "产品授权已到期"},

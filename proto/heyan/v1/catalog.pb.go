@@ -808,7 +808,7 @@ func (x *GetProductRequest) GetId() string {
 	return ""
 }
 
-// The calling client's own account.
+// The caller's own account.
 type GetAccountRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -845,7 +845,7 @@ func (*GetAccountRequest) Descriptor() ([]byte, []int) {
 	return file_heyan_v1_catalog_proto_rawDescGZIP(), []int{10}
 }
 
-// The calling client's own account.
+// The caller's own account.
 type Account struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The client's slug.
@@ -866,8 +866,14 @@ type Account struct {
 	PolicyVersion string `protobuf:"bytes,8,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`
 	// Whether the client has acknowledged it.
 	PolicyAcknowledged bool `protobuf:"varint,9,opt,name=policy_acknowledged,json=policyAcknowledged,proto3" json:"policy_acknowledged,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// For an operator: its id, and nothing of the members above.
+	Operator string `protobuf:"bytes,10,opt,name=operator,proto3" json:"operator,omitempty"`
+	// For an operator: who it is.
+	PersonId string `protobuf:"bytes,11,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	// The caller's roles.
+	Roles         []Role `protobuf:"varint,12,rep,packed,name=roles,proto3,enum=heyan.v1.Role" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
@@ -961,6 +967,27 @@ func (x *Account) GetPolicyAcknowledged() bool {
 		return x.PolicyAcknowledged
 	}
 	return false
+}
+
+func (x *Account) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+func (x *Account) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *Account) GetRoles() []Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
 }
 
 // Which days.
@@ -1391,7 +1418,7 @@ const file_heyan_v1_catalog_proto_rawDesc = "" +
 	"\bproducts\x18\x01 \x03(\v2\x11.heyan.v1.ProductR\bproducts\"#\n" +
 	"\x11GetProductRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x13\n" +
-	"\x11GetAccountRequest\"\xc4\x05\n" +
+	"\x11GetAccountRequest\"\xa3\x06\n" +
 	"\aAccount\x12\x16\n" +
 	"\x06client\x18\x01 \x01(\tR\x06client\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1e\n" +
@@ -1403,7 +1430,11 @@ const file_heyan_v1_catalog_proto_rawDesc = "" +
 	"\x05lines\x18\x06 \x03(\v2\x16.heyan.v1.Account.LineR\x05lines\x12\x18\n" +
 	"\anotices\x18\a \x03(\tR\anotices\x12%\n" +
 	"\x0epolicy_version\x18\b \x01(\tR\rpolicyVersion\x12/\n" +
-	"\x13policy_acknowledged\x18\t \x01(\bR\x12policyAcknowledged\x1a\xd7\x02\n" +
+	"\x13policy_acknowledged\x18\t \x01(\bR\x12policyAcknowledged\x12\x1a\n" +
+	"\boperator\x18\n" +
+	" \x01(\tR\boperator\x12\x1b\n" +
+	"\tperson_id\x18\v \x01(\tR\bpersonId\x12$\n" +
+	"\x05roles\x18\f \x03(\x0e2\x0e.heyan.v1.RoleR\x05roles\x1a\xd7\x02\n" +
 	"\x04Line\x12\x18\n" +
 	"\aproduct\x18\x01 \x01(\tR\aproduct\x12-\n" +
 	"\bpurposes\x18\x02 \x03(\x0e2\x11.heyan.v1.PurposeR\bpurposes\x12\x1f\n" +
@@ -1502,7 +1533,8 @@ var file_heyan_v1_catalog_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),     // 18: google.protobuf.Timestamp
 	(Field)(0),                        // 19: heyan.v1.Field
 	(SeparateConsent)(0),              // 20: heyan.v1.SeparateConsent
-	(Purpose)(0),                      // 21: heyan.v1.Purpose
+	(Role)(0),                         // 21: heyan.v1.Role
+	(Purpose)(0),                      // 22: heyan.v1.Purpose
 }
 var file_heyan_v1_catalog_proto_depIdxs = []int32{
 	18, // 0: heyan.v1.Policy.publish_time:type_name -> google.protobuf.Timestamp
@@ -1515,29 +1547,30 @@ var file_heyan_v1_catalog_proto_depIdxs = []int32{
 	8,  // 7: heyan.v1.ListProductsResponse.products:type_name -> heyan.v1.Product
 	18, // 8: heyan.v1.Account.credential_expire_time:type_name -> google.protobuf.Timestamp
 	17, // 9: heyan.v1.Account.lines:type_name -> heyan.v1.Account.Line
-	16, // 10: heyan.v1.GetUsageResponse.rows:type_name -> heyan.v1.UsageRow
-	21, // 11: heyan.v1.Account.Line.purposes:type_name -> heyan.v1.Purpose
-	1,  // 12: heyan.v1.Account.Line.quota_period:type_name -> heyan.v1.QuotaPeriod
-	18, // 13: heyan.v1.Account.Line.expire_time:type_name -> google.protobuf.Timestamp
-	3,  // 14: heyan.v1.CatalogService.ListPolicies:input_type -> heyan.v1.ListPoliciesRequest
-	5,  // 15: heyan.v1.CatalogService.GetPolicy:input_type -> heyan.v1.GetPolicyRequest
-	6,  // 16: heyan.v1.CatalogService.AcknowledgePolicy:input_type -> heyan.v1.AcknowledgePolicyRequest
-	9,  // 17: heyan.v1.CatalogService.ListProducts:input_type -> heyan.v1.ListProductsRequest
-	11, // 18: heyan.v1.CatalogService.GetProduct:input_type -> heyan.v1.GetProductRequest
-	12, // 19: heyan.v1.CatalogService.GetAccount:input_type -> heyan.v1.GetAccountRequest
-	14, // 20: heyan.v1.CatalogService.GetUsage:input_type -> heyan.v1.GetUsageRequest
-	4,  // 21: heyan.v1.CatalogService.ListPolicies:output_type -> heyan.v1.ListPoliciesResponse
-	2,  // 22: heyan.v1.CatalogService.GetPolicy:output_type -> heyan.v1.Policy
-	7,  // 23: heyan.v1.CatalogService.AcknowledgePolicy:output_type -> heyan.v1.AcknowledgePolicyResponse
-	10, // 24: heyan.v1.CatalogService.ListProducts:output_type -> heyan.v1.ListProductsResponse
-	8,  // 25: heyan.v1.CatalogService.GetProduct:output_type -> heyan.v1.Product
-	13, // 26: heyan.v1.CatalogService.GetAccount:output_type -> heyan.v1.Account
-	15, // 27: heyan.v1.CatalogService.GetUsage:output_type -> heyan.v1.GetUsageResponse
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	21, // 10: heyan.v1.Account.roles:type_name -> heyan.v1.Role
+	16, // 11: heyan.v1.GetUsageResponse.rows:type_name -> heyan.v1.UsageRow
+	22, // 12: heyan.v1.Account.Line.purposes:type_name -> heyan.v1.Purpose
+	1,  // 13: heyan.v1.Account.Line.quota_period:type_name -> heyan.v1.QuotaPeriod
+	18, // 14: heyan.v1.Account.Line.expire_time:type_name -> google.protobuf.Timestamp
+	3,  // 15: heyan.v1.CatalogService.ListPolicies:input_type -> heyan.v1.ListPoliciesRequest
+	5,  // 16: heyan.v1.CatalogService.GetPolicy:input_type -> heyan.v1.GetPolicyRequest
+	6,  // 17: heyan.v1.CatalogService.AcknowledgePolicy:input_type -> heyan.v1.AcknowledgePolicyRequest
+	9,  // 18: heyan.v1.CatalogService.ListProducts:input_type -> heyan.v1.ListProductsRequest
+	11, // 19: heyan.v1.CatalogService.GetProduct:input_type -> heyan.v1.GetProductRequest
+	12, // 20: heyan.v1.CatalogService.GetAccount:input_type -> heyan.v1.GetAccountRequest
+	14, // 21: heyan.v1.CatalogService.GetUsage:input_type -> heyan.v1.GetUsageRequest
+	4,  // 22: heyan.v1.CatalogService.ListPolicies:output_type -> heyan.v1.ListPoliciesResponse
+	2,  // 23: heyan.v1.CatalogService.GetPolicy:output_type -> heyan.v1.Policy
+	7,  // 24: heyan.v1.CatalogService.AcknowledgePolicy:output_type -> heyan.v1.AcknowledgePolicyResponse
+	10, // 25: heyan.v1.CatalogService.ListProducts:output_type -> heyan.v1.ListProductsResponse
+	8,  // 26: heyan.v1.CatalogService.GetProduct:output_type -> heyan.v1.Product
+	13, // 27: heyan.v1.CatalogService.GetAccount:output_type -> heyan.v1.Account
+	15, // 28: heyan.v1.CatalogService.GetUsage:output_type -> heyan.v1.GetUsageResponse
+	22, // [22:29] is the sub-list for method output_type
+	15, // [15:22] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_heyan_v1_catalog_proto_init() }

@@ -34,7 +34,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ListPolicies and GetPolicy answer anyone, without credentials. The other methods are for clients.
+// ListPolicies and GetPolicy answer anyone, without credentials. The other methods are for clients;
+// operators may call those that only read.
 type CatalogServiceClient interface {
 	// Lists every policy version ever published, newest first.
 	ListPolicies(ctx context.Context, in *ListPoliciesRequest, opts ...grpc.CallOption) (*ListPoliciesResponse, error)
@@ -134,7 +135,8 @@ func (c *catalogServiceClient) GetUsage(ctx context.Context, in *GetUsageRequest
 // All implementations must embed UnimplementedCatalogServiceServer
 // for forward compatibility.
 //
-// ListPolicies and GetPolicy answer anyone, without credentials. The other methods are for clients.
+// ListPolicies and GetPolicy answer anyone, without credentials. The other methods are for clients;
+// operators may call those that only read.
 type CatalogServiceServer interface {
 	// Lists every policy version ever published, newest first.
 	ListPolicies(context.Context, *ListPoliciesRequest) (*ListPoliciesResponse, error)

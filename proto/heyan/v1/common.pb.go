@@ -362,7 +362,8 @@ type SeparateConsent int32
 const (
 	// Not used.
 	SeparateConsent_SEPARATE_CONSENT_UNSPECIFIED SeparateConsent = 0
-	// To pass the values to another handler: the authority. Every call to a recipient needs it.
+	// To pass the values to another handler: to Heyan, and by it to an authority. Every consent needs it,
+	// unless Heyan is entrusted by the client and asks no recipient.
 	SeparateConsent_SEPARATE_CONSENT_PROVIDE_TO_HANDLER SeparateConsent = 1
 	// To process sensitive personal information: ID, bank card, driver's licence numbers.
 	SeparateConsent_SEPARATE_CONSENT_SENSITIVE_PI SeparateConsent = 2

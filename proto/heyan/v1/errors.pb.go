@@ -105,8 +105,7 @@ const (
 	// Remedy: Ask the operator for an entitlement.
 	// Code PERMISSION_DENIED, handling ASK_OPERATOR.
 	ErrorReason_ERROR_REASON_PRODUCT_NOT_ENTITLED ErrorReason = 13
-	// The stated purpose is not in the client's entitlement, or none was stated and more than one
-	// remains.
+	// The stated purpose is not in the client's entitlement.
 	// Remedy: State an entitled purpose.
 	// Code PERMISSION_DENIED, handling ASK_OPERATOR.
 	ErrorReason_ERROR_REASON_PURPOSE_NOT_ENTITLED ErrorReason = 14
