@@ -105,7 +105,7 @@ func TestFindings(t *testing.T) {
 		{"cut in a varint", verify, []byte{0x38, 0x80}, malformed, "purpose", codec.CauseWireForm},
 		{"length beyond 2^63", verify, append([]byte{0x0a}, protowire.AppendVarint(nil, 1<<63)...), malformed, "product", codec.CauseWireForm},
 		{"field number 0", verify, []byte{0x00, 0x00}, malformed, "VerifyRequest", codec.CauseWireForm},
-		{"field number too large", verify, protowire.AppendVarint(nil, (1<<29)<<3), malformed, "VerifyRequest", codec.CauseWireForm},
+		{"field number too large", verify, append(protowire.AppendVarint(nil, (1<<29)<<3), 1), malformed, "VerifyRequest", codec.CauseWireForm},
 		{"varint too long", verify, []byte{0x38, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02}, malformed, "purpose", codec.CauseWireForm},
 		{"string as varint", verify, varint(1, 1), malformed, "product", codec.CauseWireForm},
 		{"message as fixed32", verify, join(protowire.AppendTag(nil, 2, protowire.Fixed32Type), make([]byte, 4)), malformed, "fields", codec.CauseWireForm},
@@ -124,6 +124,8 @@ func TestFindings(t *testing.T) {
 		{"packed fixed32 cut", own, field(4, 1, 2, 3), malformed, "seconds", codec.CauseWireForm},
 		{"packed fixed64 cut", own, field(5, 1, 2, 3, 4), malformed, "nanos", codec.CauseWireForm},
 		{"packed bool", own, field(6, 1, 0, 1), 0, "", ""},
+		{"double cut", own, append(protowire.AppendTag(nil, 10, protowire.Fixed64Type), 1, 2, 3, 4, 5, 6, 7), malformed, "ratio", codec.CauseWireForm},
+		{"fixed32 cut", own, append(protowire.AppendTag(nil, 4, protowire.Fixed32Type), 1, 2, 3), malformed, "seconds", codec.CauseWireForm},
 		{"map", own, field(3, join(field(1, 'k'), varint(2, 1))...), 0, "", ""},
 		{"map key not UTF-8", own, join(field(3), field(3, field(1, 0xff)...)), malformed, "named[1].key", codec.CauseInvalidUTF8},
 		{"map value unknown", own, field(3, varint(2, 5)...), outside, "named[0].value", codec.CauseUnknownEnum},
@@ -231,6 +233,17 @@ func TestMarkCannotBeForged(t *testing.T) {
 		if f := codec.Finding(m.Interface()); f == nil || f.Reason != fault.InternalError {
 			t.Errorf("unknown %x: %v", unknown, f)
 		}
+	}
+}
+
+// Nothing of what a message held before, or was sent in part, is left beside a finding.
+func TestRefusedMessageIsEmpty(t *testing.T) {
+	m := verifyRequest()
+	if err := codec.New(codec.DefaultLimits()).Unmarshal(mem.BufferSlice{mem.SliceBuffer(field(2, field(7)...))}, m); err != nil {
+		t.Fatal(err)
+	}
+	if codec.Finding(m) == nil || m.GetFields() != nil || m.GetProduct() != "" {
+		t.Error("the message still holds values")
 	}
 }
 
