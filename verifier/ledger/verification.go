@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/heyan-project/heyan/verifier/digest"
@@ -80,3 +81,6 @@ func (v *Verification) Strip() {
 	v.Verdict, v.FieldVerdicts, v.SourceCode, v.Dataset = 0, product.FieldVerdicts{}, "", ""
 	v.Remarks, v.Reference, v.State = nil, digest.Digest{}, Deleted
 }
+
+// String prints a place as "origin/index", the form of the trailer heyan-log-entry.
+func (p Position) String() string { return p.Origin + "/" + strconv.FormatUint(p.Index, 10) }

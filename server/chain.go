@@ -1,0 +1,363 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heyan-project/heyan/server/authn"
+	"github.com/heyan-project/heyan/server/codec"
+	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/server/rpcerr"
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/ledger"
+)
+
+// TrailerLogEntry is the trailer that names a call's record: "origin/index".
+const TrailerLogEntry = "heyan-log-entry"
+
+// unaryDeadline bounds a unary call whose caller set no deadline.
+const unaryDeadline = 30 * time.Second
+
+// The chain, in this order, for unary calls and streams alike:
+//
+//	panic → call begun → identity → message → role → rate → health of log and store → handler
+//
+// and backwards: record durable → trailer → metrics → reply. Message faults come after the identity, so that
+// they are recorded with it; the role comes after the message, because nothing of a malformed one is read.
+// admit is every gate before the handler; settle is everything after it.
+
+// unary is the chain of unary calls.
+func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, unaryDeadline)
+		defer cancel()
+	}
+	ctx, call, r, refused := s.admit(ctx, info.FullMethod)
+	message, _ := request.(proto.Message)
+	call.Traffic.BytesIn, call.Traffic.MessagesIn = uint64(proto.Size(message)), 1
+	if refused == nil {
+		refused = s.checkMessage(call, message)
+	}
+	if refused == nil {
+		refused = s.allow(call, r)
+	}
+	if refused == nil {
+		response, refused = s.handle(ctx, request, handler)
+	}
+	if refused == nil {
+		if m, ok := response.(proto.Message); ok && m != nil {
+			if _, written := call.At(); !written {
+				call.Traffic.BytesOut, call.Traffic.MessagesOut = uint64(proto.Size(m)), 1
+			}
+		}
+	}
+	at, refused := s.settle(call, r, refused)
+	if at != "" {
+		_ = grpc.SetTrailer(ctx, metadata.Pairs(TrailerLogEntry, at))
+	}
+	code := codes.OK
+	if refused != nil {
+		refusal := rpcerr.Status(refused, at)
+		code, response, err = refusal.Code(), nil, refusal.Err()
+	}
+	s.metrics.Handled(info.FullMethod, code, s.now().Sub(call.Start))
+	return response, err
+}
+
+// handle runs the handler and turns whatever it answers into a fault.
+func (s *Server) handle(ctx context.Context, request any, handler grpc.UnaryHandler) (response any, refused *fault.Fault) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			response, refused = nil, s.caught(caught)
+		}
+	}()
+	response, err := handler(ctx, request)
+	return response, rpcerr.FromError(err)
+}
+
+// caught turns a panic into an opaque fault. The panic's value may quote a request, so only its type and the
+// stack, which holds no values, are logged.
+func (s *Server) caught(value any) *fault.Fault {
+	s.logger.Error("panic in a handler", "type", typeName(value), "stack", string(debug.Stack()))
+	return fault.New(fault.InternalError)
+}
+
+// admit begins a call: connection, identity.
+func (s *Server) admit(ctx context.Context, method string) (context.Context, *journal.Call, rule, *fault.Fault) {
+	s.metrics.Started(method)
+	r, known := rules[method]
+	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: rpcerr.Number}
+	s.trace(call)
+	ctx = journal.With(ctx, call)
+	if !known {
+		call.Method, call.Event = "", record.RPCUnknownMethod
+	}
+	principal, refused := s.authenticator.Authenticate(ctx, s.peer(ctx), authorization(ctx))
+	call.Principal = principal
+	switch {
+	case !known:
+		return ctx, call, r, fault.New(fault.MethodUnknown)
+	case s.draining.Load() && !r.quiet:
+		return ctx, call, r, fault.New(fault.ShuttingDown).WithRetryAfter(time.Second)
+	case refused == nil || principal.Kind == authn.Stranger && r.anonymous:
+		return ctx, call, r, nil
+	}
+	call.Event = record.AuthFailed
+	if refused.Reason == fault.CredentialLocked {
+		call.Event = record.AuthLocked
+	}
+	return ctx, call, r, refused
+}
+
+// checkMessage turns what the codec found into a refusal.
+func (s *Server) checkMessage(call *journal.Call, message proto.Message) *fault.Fault {
+	finding := codec.Finding(message)
+	if finding == nil {
+		return nil
+	}
+	switch finding.Reason {
+	case fault.FieldOutsideCeiling:
+		call.Event = record.RPCUnknownField
+	case fault.RequestTooLarge:
+		call.Event = record.RPCOversized
+	default:
+		call.Event = record.RPCMalformed
+	}
+	call.SetSecurity(&record.Security{Attack: finding.Reason.String(), Target: call.Method, Count: 1})
+	return finding
+}
+
+// allow is the gates of role, rate and health.
+func (s *Server) allow(call *journal.Call, r rule) *fault.Fault {
+	p := &call.Principal
+	if p.Kind == authn.Stranger {
+		return nil // an anonymous method: admit let nobody else through
+	}
+	if !p.Roles.Any(r.roles) || p.ReadOnly && !r.read {
+		call.Event = record.RPCDenied
+		return fault.New(fault.RoleRequired).With("role", r.roles.String())
+	}
+	if p.Kind == authn.Client && !s.rates.allow(p.Client, s.now()) {
+		call.Event = record.RateLimited
+		return fault.New(fault.RateLimited).WithRetryAfter(time.Second).WithQuota("calls a second")
+	}
+	if r.quiet {
+		return nil
+	}
+	if err := s.log.Healthy(); err != nil {
+		return fault.New(fault.LogUnavailable).WithCause(err).WithRetryAfter(time.Second)
+	}
+	return nil
+}
+
+// settle makes the call's record durable and returns its place as text; empty where it has none of its own.
+// It replaces the outcome by LOG_UNAVAILABLE where the record cannot be written.
+func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at string, outcome *fault.Fault) {
+	defer func() { s.note(call, at, outcome) }()
+	if refused != nil && refused.Reason == fault.LogUnavailable {
+		return "", refused
+	}
+	result := journal.OutcomeOf(refused, codeOf(refused))
+	if call.Principal.Kind == authn.Stranger {
+		if !r.quiet || refused != nil {
+			s.countStranger(call, result)
+		}
+		return "", refused
+	}
+	if r.quiet && refused == nil {
+		return "", nil
+	}
+	if refused != nil && call.Principal.Kind == authn.Client {
+		if _, written := call.At(); !written {
+			if ok, first := s.budgets.Spend(call, result); !ok {
+				return s.exhausted(call, refused, first)
+			}
+		}
+	}
+	place, err := call.Finish(refused)
+	if err != nil {
+		return "", fault.Of(err)
+	}
+	return Entry(place), refused
+}
+
+// exhausted closes the connections of a client that was refused too often; the refusal was counted.
+func (s *Server) exhausted(call *journal.Call, refused *fault.Fault, first bool) (string, *fault.Fault) {
+	if first {
+		_, err := call.Note(record.BudgetExhausted, func(r *record.Record) {
+			r.Outcome = record.Outcome{Kind: record.Denied, Reason: refused.Reason.String()}
+		})
+		if err != nil {
+			return "", fault.Of(err)
+		}
+	}
+	s.closeSession(call.Connection.Session)
+	return "", refused
+}
+
+func (s *Server) countStranger(call *journal.Call, outcome record.Outcome) {
+	event, attack := call.Event, ""
+	switch {
+	case outcome.Kind == record.Success:
+		event = record.AccessBulk
+	case event.Category() != record.CategorySecurity && event.Category() != record.CategoryAuthentication:
+		event = record.RefusalBulk
+	}
+	if event.Category() == record.CategorySecurity {
+		attack = outcome.Reason
+	}
+	s.strangers.Count(journal.Stranger{Source: call.Connection.Source, Event: event, Method: call.Method, Outcome: outcome, Attack: attack})
+}
+
+// note writes the operator's log line of a refusal: no more than the network log shows.
+func (s *Server) note(call *journal.Call, at string, refused *fault.Fault) {
+	if refused == nil {
+		return
+	}
+	s.metrics.Refused(refused.Reason)
+	level := slog.LevelInfo
+	if k := refused.Kind(); k == fault.Unavailable || k == fault.Internal {
+		level = slog.LevelError
+	}
+	if !s.logger.Enabled(context.Background(), level) {
+		return
+	}
+	attributes := []any{"reason", refused.Reason.String(), "method", call.Method, "caller", call.Principal.ID, "log_entry", at}
+	if refused.Cause != nil && level == slog.LevelError {
+		attributes = append(attributes, "cause", refused.Cause.Error())
+	}
+	s.logger.Log(context.Background(), level, "refused", attributes...)
+}
+
+// Entry prints a place in the log as the trailer does.
+func Entry(at ledger.Position) string { return at.String() }
+
+// stream is the chain of streaming calls.
+func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx, call, r, refused := s.admit(raw.Context(), info.FullMethod)
+	if refused == nil {
+		refused = s.allow(call, r)
+	}
+	if refused == nil && !r.quiet && call.Principal.Kind != authn.Stranger {
+		// The opening is on record before the first byte leaves.
+		if _, err := call.Note(record.StreamOpened, nil); err != nil {
+			refused = fault.Of(err)
+		}
+	}
+	if refused == nil {
+		refused = s.handleStream(service, &checkedStream{ServerStream: raw, ctx: ctx, call: call, server: s}, handler)
+	}
+	at, refused := s.settle(call, r, refused)
+	if at != "" {
+		raw.SetTrailer(metadata.Pairs(TrailerLogEntry, at))
+	}
+	code := codes.OK
+	var err error
+	if refused != nil {
+		refusal := rpcerr.Status(refused, at)
+		code, err = refusal.Code(), refusal.Err()
+	}
+	s.metrics.Handled(info.FullMethod, code, s.now().Sub(call.Start))
+	return err
+}
+
+func (s *Server) handleStream(service any, stream *checkedStream, handler grpc.StreamHandler) (refused *fault.Fault) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			refused = s.caught(caught)
+		}
+	}()
+	err := handler(service, stream)
+	if stream.found != nil {
+		return stream.found // whatever the handler made of the failed read
+	}
+	return rpcerr.FromError(err)
+}
+
+// checkedStream checks each message that comes in, and counts.
+type checkedStream struct {
+	grpc.ServerStream
+	ctx    context.Context
+	call   *journal.Call
+	server *Server
+	found  *fault.Fault
+}
+
+// Context returns the context that carries the call.
+func (c *checkedStream) Context() context.Context { return c.ctx }
+
+// errFound ends a read whose message was refused.
+var errFound = errors.New("server: message refused")
+
+// RecvMsg reads and checks one message.
+func (c *checkedStream) RecvMsg(m any) error {
+	if err := c.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	message, _ := m.(proto.Message)
+	c.call.Traffic.MessagesIn++
+	c.call.Traffic.BytesIn += uint64(proto.Size(message))
+	if refused := c.server.checkMessage(c.call, message); refused != nil {
+		c.found = refused
+		return errFound
+	}
+	return c.stillAllowed()
+}
+
+// SendMsg counts one message, and ends a stream whose caller may not go on.
+func (c *checkedStream) SendMsg(m any) error {
+	if err := c.stillAllowed(); err != nil {
+		return err
+	}
+	if message, ok := m.(proto.Message); ok {
+		c.call.Traffic.MessagesOut++
+		c.call.Traffic.BytesOut += uint64(proto.Size(message))
+	}
+	return c.ServerStream.SendMsg(m)
+}
+
+// stillAllowed ends streams of revoked, suspended and expired callers at their next message
+// (ME-1-stop-misuse).
+func (c *checkedStream) stillAllowed() error {
+	if c.call.Principal.Kind == authn.Stranger {
+		return nil
+	}
+	raw := c.ServerStream.Context()
+	if _, refused := c.server.authenticator.Authenticate(raw, c.server.peer(raw), authorization(raw)); refused != nil {
+		c.found = refused
+		return errFound
+	}
+	return nil
+}
+
+func authorization(ctx context.Context) string {
+	if values := metadata.ValueFromIncomingContext(ctx, "authorization"); len(values) == 1 {
+		return values[0]
+	} else if len(values) > 1 {
+		return "ambiguous" // two keys are no key
+	}
+	return ""
+}
+
+func codeOf(f *fault.Fault) uint32 {
+	if f == nil {
+		return 0
+	}
+	return rpcerr.Number(f)
+}
+
+// unknown answers methods that no service has, through the same chain.
+func (s *Server) unknown(service any, stream grpc.ServerStream) error {
+	return status.Error(codes.Unimplemented, "METHOD_UNKNOWN")
+}

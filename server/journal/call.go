@@ -1,0 +1,216 @@
+package journal
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/heyan-project/heyan/server/authn"
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier"
+	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/ledger"
+)
+
+// Connection is what a connection contributes to records.
+type Connection struct {
+	Session     string
+	Source      record.Peer
+	Destination record.Peer
+	Protocol    record.Protocol
+}
+
+// Codes maps a refusal to its gRPC code. Package rpcerr is the only place that knows it.
+type Codes func(*fault.Fault) uint32
+
+// Call is one call while it is served. It is used by one goroutine, its items by many.
+type Call struct {
+	Journal    *Journal
+	Connection Connection
+	Principal  authn.Principal
+	Method     string       // full method
+	Event      record.Event // of the method, until something stops the call before it
+	Start      time.Time
+	Trace      [16]byte
+	Codes      Codes
+
+	Traffic  record.Traffic
+	object   record.Object
+	change   *record.Change
+	security *record.Security
+	access   *record.LogAccess
+	asked    *record.Processing
+	behalf   string
+	written  bool // the handler wrote the call's own record
+	at       ledger.Position
+}
+
+type callKey struct{}
+
+// With returns a context that carries the call.
+func With(ctx context.Context, c *Call) context.Context { return context.WithValue(ctx, callKey{}, c) }
+
+// From returns the call of a context. It panics without one: no handler runs outside the chain.
+func From(ctx context.Context) *Call { return ctx.Value(callKey{}).(*Call) }
+
+// SetObject notes what the call acts on. id must be Heyan's own, or on file: never what a caller merely sent.
+func (c *Call) SetObject(kind, id string) { c.object = record.Object{Type: kind, ID: id} }
+
+// SetChange notes an administrative change: digests before and after, and names of what changed.
+func (c *Call) SetChange(change *record.Change) { c.change = change }
+
+// SetSecurity notes what kind of attack or misuse a refusal met.
+func (c *Call) SetSecurity(s *record.Security) { c.security = s }
+
+// SetAccess notes what was read of the log.
+func (c *Call) SetAccess(a *record.LogAccess) { c.access = a }
+
+// SetAsked notes which product of the catalogue and which fields, by name, a verification asked for, so that a
+// refusal's record shows them.
+func (c *Call) SetAsked(product string, fields []string) {
+	c.asked = &record.Processing{Product: product, Fields: fields, Test: c.Principal.Test}
+}
+
+// SetBehalf notes the client on whose behalf an operator acts.
+func (c *Call) SetBehalf(client string) { c.behalf = client }
+
+// At returns the place of the call's own record; Written reports whether there is one.
+func (c *Call) At() (at ledger.Position, written bool) { return c.at, c.written }
+
+// record begins a record with what is known of the call.
+func (c *Call) record(event record.Event, f *fault.Fault) *record.Record {
+	now := c.Journal.now()
+	traffic := c.Traffic
+	traffic.Duration = max(now.Sub(c.Start), 0)
+	r := &record.Record{
+		Time: now, Event: event, Session: c.Connection.Session, TraceID: c.Trace,
+		Source: c.Connection.Source, Destination: c.Connection.Destination, Protocol: c.Connection.Protocol,
+		Action: c.Method, Object: c.object, Traffic: traffic, Change: c.change, Security: c.security, LogAccess: c.access,
+		Processing: c.asked, Actor: actor(&c.Principal, c.behalf),
+	}
+	var code uint32
+	if f != nil {
+		code = c.Codes(f)
+	}
+	r.Outcome = OutcomeOf(f, code)
+	return r
+}
+
+func actor(p *authn.Principal, behalf string) record.Actor {
+	a := record.Actor{ID: p.ID, Role: p.Roles.String(), Credential: p.Fingerprint, AuthMethod: p.Method, OnBehalfOf: behalf}
+	switch p.Kind {
+	case authn.Client:
+		a.Kind = record.ActorClient
+		if a.Credential == "" {
+			a.Credential = p.Credential
+		}
+	case authn.Operator:
+		a.Kind = record.ActorOperator
+	default:
+		a.Kind, a.Role = record.ActorStranger, ""
+	}
+	return a
+}
+
+// Finish writes the call's record, unless the handler wrote it, and returns its place when it is durable.
+func (c *Call) Finish(f *fault.Fault) (ledger.Position, error) {
+	if c.written {
+		return c.at, nil
+	}
+	at, err := c.Journal.Write(c.record(c.Event, f))
+	if err != nil {
+		return ledger.Position{}, err
+	}
+	c.at, c.written = at, true
+	return at, nil
+}
+
+// Note writes a further record of the call: an approval, a stream's opening.
+func (c *Call) Note(event record.Event, fill func(*record.Record)) (ledger.Position, error) {
+	r := c.record(event, nil)
+	if fill != nil {
+		fill(r)
+	}
+	return c.Journal.Write(r)
+}
+
+// Use notes that the place of the call's own record is at: a verification was voided.
+func (c *Call) Use(at ledger.Position) { c.at, c.written = at, true }
+
+// Verification returns the journal of a single verification, whose record is the call's own.
+func (c *Call) Verification() verifier.Journal {
+	return &entry{call: c, event: record.VerificationVerify, own: true}
+}
+
+// Item is the journal of one item of a batch.
+type Item struct {
+	entry
+	asked *record.Processing
+}
+
+// Item returns the journal of one item. Items may be used side by side.
+func (c *Call) Item() *Item { return &Item{entry: entry{call: c, event: record.VerificationBatchItem}} }
+
+// SetAsked is [Call.SetAsked] for the item.
+func (i *Item) SetAsked(product string, fields []string) {
+	i.asked = &record.Processing{Product: product, Fields: fields, Test: i.call.Principal.Test}
+}
+
+// Refused writes the record of a refused item.
+func (i *Item) Refused(f *fault.Fault) (at ledger.Position, wait ledger.Wait, err error) {
+	r := i.call.record(i.event, f)
+	r.Processing = i.asked
+	return i.call.Journal.Begin(r)
+}
+
+// entry writes the records of one verification.
+type entry struct {
+	call  *Call
+	event record.Event
+	own   bool
+}
+
+// Answered implements verifier.Journal.
+func (e *entry) Answered(a *verifier.Answer) (ledger.Position, ledger.Wait, error) {
+	r := e.call.record(e.event, nil)
+	e.fill(r, a)
+	r.Commitment = a.Commitment
+	at, wait, err := e.call.Journal.Begin(r)
+	if err != nil {
+		return at, nil, err
+	}
+	if e.own {
+		e.call.at, e.call.written = at, true
+	}
+	return at, wait, nil
+}
+
+// Voided implements verifier.Journal.
+func (e *entry) Voided(a *verifier.Answer, why *fault.Fault) (ledger.Position, error) {
+	r := e.call.record(record.VerificationVoided, why)
+	e.fill(r, a)
+	r.Outcome.Kind = record.Denied
+	at, err := e.call.Journal.Write(r)
+	if err == nil && e.own {
+		e.call.Use(at)
+	}
+	return at, err
+}
+
+func (e *entry) fill(r *record.Record, a *verifier.Answer) {
+	v := a.Verification
+	r.Object = record.Object{Type: "verification", ID: v.ID.String()}
+	r.Processing = Processing(v, a.Reused)
+}
+
+// Processing is what a record says of a verification: names and ids.
+func Processing(v *ledger.Verification, reused bool) *record.Processing {
+	return &record.Processing{
+		Product: string(v.Product), Purpose: v.Purpose.String(), Fields: v.Fields.Names(), LegalBasis: v.LegalBasis,
+		ConsentUse: v.ConsentUse.String(), PolicyVersion: v.PolicyVersion, Verdict: v.Verdict.String(), Source: v.Source,
+		AsOf: v.SourceAsOf, Dataset: v.Dataset, Billing: v.Billing.String(), Reused: reused, Test: v.Test,
+	}
+}
+
+// Hex prints a digest for Change.Before and After.
+func Hex(sum []byte) string { return "sha256:" + hex.EncodeToString(sum) }

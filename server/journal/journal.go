@@ -1,0 +1,114 @@
+// Package journal turns calls into records of the network log.
+//
+// Every call of a caller with an identity leaves one record of its own, with the event of its method, or of what
+// stopped it before. No reply leaves before its record is durable. A stream leaves one record when it opens,
+// before the first byte, and one with the event of its method when it ends. Items of a batch leave one each.
+//
+// One documented exception: calls of strangers are counted per address and written every minute ([Strangers]),
+// so that nobody without an identity can fill the disk; so are refusals of a client above its refusal budget
+// ([Budgets]).
+//
+// Nothing that a caller chose enters a record: method names come from the server's own list, user agents from a
+// closed list, ids only once they are known to be Heyan's or to be on file.
+package journal
+
+import (
+	"context"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/ledger"
+)
+
+// Log is the network log.
+type Log interface {
+	Append(leaf []byte) (netlog.Ticket, error)
+	Origin() string
+}
+
+// Journal writes records.
+type Journal struct {
+	log    Log
+	now    func() time.Time
+	random io.Reader
+	clock  func() record.Clock
+}
+
+// New makes a Journal. clock says how far the clock can be trusted.
+func New(log Log, now func() time.Time, random io.Reader, clock func() record.Clock) *Journal {
+	return &Journal{log: log, now: now, random: random, clock: clock}
+}
+
+// Now returns the time that records carry.
+func (j *Journal) Now() time.Time { return j.now() }
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
+
+// Begin appends a record and returns its place; it is durable when wait returns nil. A zero Time is filled in.
+// An error is a fault LOG_UNAVAILABLE.
+func (j *Journal) Begin(r *record.Record) (at ledger.Position, wait ledger.Wait, err error) {
+	if r.Time.IsZero() {
+		r.Time = j.now()
+	}
+	r.Clock = j.clock()
+	buffer := buffers.Get().(*[]byte)
+	*buffer = record.Append((*buffer)[:0], r)
+	ticket, err := j.log.Append(*buffer)
+	buffers.Put(buffer)
+	if err != nil {
+		return ledger.Position{}, nil, unavailable(err)
+	}
+	return ledger.Position{Origin: j.log.Origin(), Index: ticket.Index()}, func() error {
+		// Not the caller's context: an answer that may be durable must not be left undecided, and the log
+		// bounds how long a flush may take.
+		if err := ticket.Wait(context.Background()); err != nil {
+			return unavailable(err)
+		}
+		return nil
+	}, nil
+}
+
+// Write appends a record and returns when it is durable.
+func (j *Journal) Write(r *record.Record) (ledger.Position, error) {
+	at, wait, err := j.Begin(r)
+	if err != nil {
+		return ledger.Position{}, err
+	}
+	if err := wait(); err != nil {
+		return ledger.Position{}, err
+	}
+	return at, nil
+}
+
+func unavailable(err error) error {
+	return fault.New(fault.LogUnavailable).WithCause(err).WithRetryAfter(time.Second)
+}
+
+// System writes a record of the server itself: a start, a recovery, a reconciliation.
+func (j *Journal) System(event record.Event, fill func(*record.Record)) (ledger.Position, error) {
+	r := &record.Record{Event: event, Actor: record.Actor{Kind: record.ActorSystem}, Outcome: record.Outcome{Kind: record.Success}}
+	if fill != nil {
+		fill(r)
+	}
+	return j.Write(r)
+}
+
+// OutcomeOf classifies a refusal for the log: DENIED where a gate said no, FAILED where a part of Heyan could
+// not work, CANCELLED where the caller left.
+func OutcomeOf(f *fault.Fault, code uint32) record.Outcome {
+	if f == nil {
+		return record.Outcome{Kind: record.Success}
+	}
+	o := record.Outcome{Kind: record.Denied, Code: code, Reason: f.Reason.String()}
+	switch f.Kind() {
+	case fault.Unavailable, fault.Deadline, fault.Internal, fault.Unimplemented:
+		o.Kind = record.Failed
+	case fault.Cancelled:
+		o.Kind = record.Cancelled
+	}
+	return o
+}
