@@ -13,7 +13,8 @@
 // # Errors
 //
 // Refusals that the domain knows are [fault.Fault]s, as each method says. A missing thing is [ErrNotFound], a
-// lost race on a revision [ErrConflict]. Anything that keeps an engine from answering is a fault
+// lost race on a revision [ErrConflict]. An id or text is compared as bytes: letter case, Unicode form and spaces
+// count. Anything that keeps an engine from answering is a fault
 // STORE_UNAVAILABLE with its cause. After a failed flush an engine does not know its state: it MUST fail every
 // later call, and Healthy, until it is opened again. No error holds a stored or submitted byte.
 //
@@ -67,24 +68,29 @@ type Ledger interface {
 	//  1. A restriction on any of b.Restrictions → SUBJECT_UNAVAILABLE.
 	//  2. The consent: by id → CONSENT_MISSING where it is not on file for the client; by evidence → whatever
 	//     stands under it. A tombstone, or a withdrawn consent → CONSENT_WITHDRAWN; a consent that
-	//     consent.Check refuses → its fault; no handle in common → CONSENT_SUBJECT_MISMATCH, also where another
-	//     notice's consent stands under the same evidence (one evidence reference serves one subject).
-	//  3. The request: answered with the same content → Begun.Replay, counted as replayed when committed
-	//     answers are; other content, or content that is gone → REQUEST_ID_REUSED; claimed by a twin → Begin
-	//     waits until the twin ends or ctx is done, then ABORTED REQUEST_IN_PROGRESS with RetryAfter.
+	//     consent.Check refuses → its fault; no handle in common → CONSENT_SUBJECT_MISMATCH, also with the
+	//     consent of another notice under the same evidence: one evidence reference serves one subject. An
+	//     evidence digest is keyed by client, so it never stands for two clients.
+	//  3. The request: answered with the same content → Begun.Replay, which the caller counts (CountReplay);
+	//     other content, content that is gone, or a Deleted answer → REQUEST_ID_REUSED; claimed by a twin →
+	//     Begin waits until the twin ends, its lease is over or ctx is done, then ABORTED REQUEST_IN_PROGRESS
+	//     with RetryAfter.
 	//  4. Each reserve in order: at its limit → the reserve's reason, and what was reserved is given back.
 	//
 	// A claim MUST survive neither a crash nor its lease in a way that blocks the request for longer than the
 	// lease. Counters MUST be exact under concurrency: never more open claims plus committed units than Limit.
-	// Begin need not be durable.
+	// What the claim reserved is free again when its lease is over. Begin need not be durable. b MUST NOT be
+	// changed before the claim has ended.
 	Begin(ctx context.Context, b *ledger.Begin) (ledger.Begun, error)
 
 	// Commit stores an answer under a claim: the verification, the links from its handles, the content digest,
 	// a new consent, the usage, all or nothing. It is conditional: where the consent of the claim was changed
 	// since (CONSENT_WITHDRAWN where it was withdrawn), or a restriction or a subject-wide act has come upon a
 	// handle (SUBJECT_UNAVAILABLE), nothing is stored, the claim is released, and the fault returned. Where an
-	// equal consent came on file meanwhile, that one is used and NewConsent dropped.
-	// A token that is not an open claim → ABORTED REQUEST_IN_PROGRESS.
+	// equal consent came on file meanwhile, that one is used, c.Verification.Consent is set to it, and
+	// NewConsent dropped; where another person's came under the evidence → CONSENT_SUBJECT_MISMATCH.
+	// A token that is not an open claim, or whose lease is over → ABORTED REQUEST_IN_PROGRESS.
+	// Client and Request of the verification are those of the claim.
 	//
 	// Commit returns before the answer is durable; Wait returns when it is, and only then do twins see it and
 	// the reserves become used. If Wait fails the state is unknown and the engine stops.
@@ -114,14 +120,17 @@ type Verifications interface {
 	// number of rows a call; more is true where rows are left, and next the filter's Before to go on with.
 	ListVerifications(ctx context.Context, client string, f VerificationFilter) (list []*ledger.Verification, next ledger.ID, more bool, err error)
 	// DeleteVerification strips one (see ledger.Verification.Strip) and forgets its content digest, so that its
-	// request_id answers REQUEST_ID_REUSED. Deleting twice is the same. ErrNotFound where there is none.
+	// request_id answers REQUEST_ID_REUSED. Deleting twice is the same. ErrNotFound where there is none,
+	// ErrConflict where it is pending: money waits for it.
 	DeleteVerification(ctx context.Context, client string, id ledger.ID) error
 	// ListPending returns pending verifications of all clients, or of one, in the order of (client, id), after
 	// the given one.
 	ListPending(ctx context.Context, client string, afterClient string, after ledger.ID, limit int) ([]*ledger.Verification, error)
-	// ResolvePending settles one: it stores v in place of the pending row of the same id, moves its unit of
-	// usage from pending to the verdict given, and gives its quota back where v has no verdict and is Deleted.
-	// ErrConflict where it is no longer pending.
+	// ResolvePending settles one: it stores v in place of the pending row of the same id and adds delta to the
+	// usage row that counted it: −1 pending, +1 the verdict given. What was reserved becomes used, or is given
+	// back where v has no verdict and is Deleted. ErrConflict where it is no longer pending, ErrNotFound where
+	// there is none. The usage row is that of the VerifyTime at +08:00, client, product and Test of the
+	// pending row.
 	ResolvePending(ctx context.Context, v *ledger.Verification, delta usage.Counts) error
 }
 
@@ -141,21 +150,24 @@ type Consents interface {
 	// withdrawn one → CONSENT_WITHDRAWN; another person → CONSENT_SUBJECT_MISMATCH; a restriction on any of
 	// restrictions → SUBJECT_UNAVAILABLE.
 	CreateConsent(ctx context.Context, c *consent.Consent, evidence digest.Digest, handles, restrictions []subject.Handle) (*consent.Consent, error)
-	// Consent returns one by id, at its newest revision or an older one (0 = newest). Empty client = any.
+	// Consent returns one by id, at its newest revision or an older one (0 = newest), or ErrNotFound. Empty
+	// client = any.
 	Consent(ctx context.Context, client string, id ledger.ID, revision int64) (*consent.Consent, error)
 	// ConsentByEvidence returns one, or ErrNotFound, also for a tombstone.
 	ConsentByEvidence(ctx context.Context, evidence digest.Digest, notice string) (*consent.Consent, error)
 	// ListConsents returns a client's, newest first, in bounded steps like ListVerifications.
 	ListConsents(ctx context.Context, client string, f ConsentFilter) (list []*consent.Consent, next ledger.ID, more bool, err error)
 	// WithdrawConsent withdraws one by id. Withdrawing twice is the same and returns the first withdrawal. From
-	// its return on no Begin and no Commit passes under it. Empty client = any.
+	// its return on no Begin and no Commit passes under it. Empty client = any. ErrNotFound where there is none.
 	WithdrawConsent(ctx context.Context, client string, id ledger.ID, now time.Time) (*consent.Consent, error)
 	// WithdrawEvidence withdraws every consent under an evidence of the notice, and leaves a tombstone where
-	// none is on file: CreateConsent and Begin with that notice and evidence answer CONSENT_WITHDRAWN from then on.
+	// none is on file: CreateConsent, Begin and Commit with that notice and evidence answer CONSENT_WITHDRAWN
+	// from then on. It returns what is withdrawn now, with the time of the first withdrawal.
 	WithdrawEvidence(ctx context.Context, evidence digest.Digest, notice string, now time.Time) ([]*consent.Consent, error)
 	// WithdrawSubject withdraws every consent that stands under any of the handles, at one client, or at all of
 	// them where client is empty. It is subject-wide: a claim on any handle that is open now cannot commit a
-	// new consent of that client any more.
+	// new consent of that client any more, nor anything else. It returns what stands under the handles and is
+	// withdrawn now, by id, earlier withdrawals included with their time.
 	WithdrawSubject(ctx context.Context, client string, handles []subject.Handle, now time.Time) ([]*consent.Consent, error)
 }
 
@@ -183,8 +195,8 @@ const (
 
 // Restrictions keeps what binds a person everywhere. Handles are those of subject.Restrictions.
 type Restrictions interface {
-	// Restrict puts handles under a restriction until a time (zero = for ever). It binds every Begin and every
-	// Commit from its return on.
+	// Restrict puts handles under a restriction until a time (zero = for ever), in place of an earlier time. It
+	// binds every Begin and every Commit from its return on.
 	Restrict(ctx context.Context, handles []subject.Handle, r Restriction, until time.Time) error
 	// Unrestrict lifts one kind.
 	Unrestrict(ctx context.Context, handles []subject.Handle, r Restriction) error
@@ -256,27 +268,33 @@ type Datasets interface {
 	ImportDataset(ctx context.Context, info ImportInfo) (Importer, error)
 	// Lookup calls each with every record of an anchor, those deleted since excepted, and reports whether any
 	// was left. The bytes are valid during the call only. A generation that is not there, or a record that
-	// fails its integrity check → STORE_UNAVAILABLE. It MUST NOT allocate for each record.
+	// fails its integrity check → STORE_UNAVAILABLE. An error of each ends the call and is returned. each MUST
+	// NOT call the engine. It MUST NOT allocate for each record.
 	Lookup(ctx context.Context, datasetID string, generation int64, anchor digest.Digest, each func(record []byte) error) (known bool, err error)
 	// DeleteRecord makes one record of an anchor disappear at once, by its exact bytes, and reports whether it
 	// was there.
 	DeleteRecord(ctx context.Context, datasetID string, generation int64, anchor digest.Digest, record []byte) (bool, error)
-	// DropGeneration removes a generation's file and its deletions. One that is not there is ignored.
+	// DropGeneration removes a generation's file and its deletions. It lets look-ups in flight end first. One
+	// that is not there is ignored.
 	DropGeneration(ctx context.Context, datasetID string, generation int64) error
 }
 
 // Reconciliation compares ledger and network log after a stop.
 type Reconciliation interface {
-	// Mark returns the index below which ledger and log of an origin are known to agree; 0 at first.
+	// Mark returns the index below which ledger and log of an origin are known to agree; 0 at first. An engine
+	// keeps what Committed and Void need only from the mark on.
 	Mark(ctx context.Context, origin string) (uint64, error)
-	// SetMark raises the mark. It need not be durable on return: an older mark only costs time.
+	// SetMark raises the mark; a lower index changes nothing. It need not be durable on return: an older mark
+	// only costs time.
 	SetMark(ctx context.Context, origin string, index uint64) error
-	// Committed calls each with every verification whose log position has the origin and an index from on, in
-	// ascending order of the index, deleted ones included.
+	// Committed calls each with every verification whose log position has the origin and an index from on, at
+	// the mark or above it, in ascending order of the index, deleted ones included. each may call the engine;
+	// its error ends the call and is returned.
 	Committed(ctx context.Context, origin string, from uint64, each func(*ledger.Verification) error) error
 	// Void removes a verification that was never acknowledged, with its links, content, usage and new consent.
-	// The request_id may be used again. ErrNotFound where there is none.
+	// The request_id may be used again. A consent that was withdrawn since, or that another verification uses,
+	// stays. ErrNotFound where there is none, ErrConflict where its position is below the mark.
 	Void(ctx context.Context, client string, id ledger.ID) error
-	// Restamp gives a verification the position of the record that recovered it.
+	// Restamp gives a verification the position of the record that recovered it. ErrNotFound where there is none.
 	Restamp(ctx context.Context, client string, id ledger.ID, at ledger.Position) error
 }
