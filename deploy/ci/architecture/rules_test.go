@@ -33,10 +33,14 @@ var table = []row{
 	{pkgs: "verifier/secret verifier/fault verifier/workday"},
 	{pkgs: "verifier/field", ours: "verifier/secret verifier/fault", outside: "golang.org/x/text/unicode/norm"},
 	{pkgs: "verifier/digest", ours: "verifier/secret verifier/fault verifier/field"},
-	{pkgs: "verifier/product verifier/role verifier/usage verifier/dataset verifier/policy verifier/retention verifier/register", ours: domain},
+	{pkgs: "verifier/product verifier/role verifier/dataset verifier/retention verifier/register", ours: domain},
+	// What is counted and published is counted and published of products.
+	{pkgs: "verifier/usage verifier/policy", ours: domain + " verifier/product"},
 	{pkgs: "verifier/consent verifier/subject", ours: domain + " verifier/product"},
 	// The rows of one verification, of its claim and of its commit.
-	{pkgs: "verifier/ledger", ours: domain + " verifier/product verifier/consent verifier/usage"},
+	{pkgs: "verifier/ledger", ours: domain + " verifier/product verifier/consent verifier/subject verifier/usage"},
+	// A customer and its credentials, whose ids are the ledger's.
+	{pkgs: "verifier/account", ours: domain + " verifier/ledger"},
 
 	{pkgs: "verifier/source", ours: routed, outside: "golang.org/x/time/rate github.com/sony/gobreaker/v2"},
 	{pkgs: "verifier/source/registry verifier/source/simulator", ours: routed + " verifier/source"},
@@ -47,7 +51,7 @@ var table = []row{
 	{pkgs: "verifier", ours: "verifier/* !verifier/source/*"},
 
 	{pkgs: "store", ours: contract},
-	{pkgs: "store/storetest", ours: contract + " store"},
+	{pkgs: "store/storetest store/directory", ours: contract + " store"},
 	{pkgs: "store/embedded/...", ours: contract + " store store/embedded/...", outside: "github.com/cockroachdb/pebble/v2 golang.org/x/sys"},
 	{pkgs: "store/redisstore/...", ours: contract + " store store/redisstore/...", outside: "github.com/redis/go-redis/v9"},
 

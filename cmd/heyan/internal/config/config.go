@@ -1,0 +1,198 @@
+// Package config is the server's configuration: one strict YAML file.
+//
+// An unknown or repeated member is an error, secrets stand in files of their own, and unsafe combinations refuse to
+// load: there is no member for a plaintext listener, none to turn the network log off, none to keep it shorter than
+// the law asks. [Default] is what a missing member means; [Load] returns everything that is wrong at once.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/heyan-project/heyan/verifier/consent"
+	"github.com/heyan-project/heyan/verifier/product"
+)
+
+// Config is the whole configuration. Paths are relative to the file's folder.
+type Config struct {
+	Node         string    `yaml:"node"`          // this machine's name, a slug
+	Region       string    `yaml:"region"`        // a mainland region, e.g. cn-shanghai
+	Production   bool      `yaml:"production"`    // refuse what is only fit for development
+	Listen       string    `yaml:"listen"`        // gRPC over TLS
+	StatusListen string    `yaml:"status_listen"` // metrics and probes, plain HTTP
+	DataDir      string    `yaml:"data_dir"`
+	TLS          TLS       `yaml:"tls"`
+	Keys         Keys      `yaml:"keys"`
+	Log          Log       `yaml:"log"`
+	Limits       Limits    `yaml:"limits"`
+	Catalogue    []Product `yaml:"catalogue"`     // in place of the ten built-in products
+	CardPrefixes []string  `yaml:"card_prefixes"` // BIN prefixes exempt from the Luhn check
+	Reflection   bool      `yaml:"reflection"`    // gRPC server reflection
+	Runtime      Runtime   `yaml:"runtime"`
+
+	dir string
+}
+
+// TLS is how the server and its callers prove who they are.
+type TLS struct {
+	Certificate string   `yaml:"certificate"`
+	Key         string   `yaml:"key"`
+	ClientCA    []string `yaml:"client_ca"`    // PEM files of the CAs that issue callers' certificates
+	MinVersion  string   `yaml:"min_version"`  // "1.3" or "1.2"
+	ServerNames []string `yaml:"server_names"` // names that the log shows; others are "other"
+}
+
+// Keys are paths of key files, outside the data directory.
+type Keys struct {
+	Digest   string `yaml:"digest"`
+	Subject  string `yaml:"subject"`
+	Business string `yaml:"business"`
+	Registry string `yaml:"registry"`
+	LogSeal  string `yaml:"log_seal"`
+	LogSign  string `yaml:"log_sign"`
+}
+
+// Log is the network log.
+type Log struct {
+	FileSize      int64         `yaml:"file_size"`      // bytes of a WAL file
+	AppendTimeout time.Duration `yaml:"append_timeout"` // how long a flush may take
+}
+
+// Limits bound what callers may do.
+type Limits struct {
+	RatePerSecond int           `yaml:"rate_per_second"` // of a client that has none of its own; 0 = no limit
+	Streams       int           `yaml:"streams"`         // calls at once on one connection
+	Drain         time.Duration `yaml:"drain"`           // how long a stop waits for calls
+}
+
+// Product is one product of the operator's own catalogue.
+type Product struct {
+	ID     string   `yaml:"id"`
+	Title  string   `yaml:"title"`
+	Fields []string `yaml:"fields"`
+	Anchor string   `yaml:"anchor"`
+}
+
+// Runtime is how the process uses the machine.
+type Runtime struct {
+	GCPercent     int   `yaml:"gc_percent"`
+	MemoryLimit   int64 `yaml:"memory_limit"` // bytes; 0 = none
+	StreamWorkers int   `yaml:"stream_workers"`
+	CacheBytes    int64 `yaml:"cache_bytes"`
+}
+
+// Default is what a missing member means.
+func Default() Config {
+	return Config{
+		Node: "node1", Listen: "0.0.0.0:9443", StatusListen: "127.0.0.1:9090",
+		TLS:     TLS{MinVersion: "1.3"},
+		Log:     Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second},
+		Limits:  Limits{Streams: 1024, Drain: 20 * time.Second},
+		Runtime: Runtime{GCPercent: 400, StreamWorkers: 0, CacheBytes: 64 << 20},
+	}
+}
+
+// Load reads and checks a file.
+func Load(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c, err := Parse(text, filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Parse reads and checks a configuration whose relative paths start at dir.
+func Parse(text []byte, dir string) (*Config, error) {
+	c := Default()
+	c.dir = dir
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("one document only")
+	}
+	c.resolve()
+	return &c, c.check()
+}
+
+// resolve makes every path absolute against the file's folder.
+func (c *Config) resolve() {
+	for _, path := range append([]*string{&c.DataDir, &c.TLS.Certificate, &c.TLS.Key}, c.Keys.paths()...) {
+		*path = c.absolute(*path)
+	}
+	for i := range c.TLS.ClientCA {
+		c.TLS.ClientCA[i] = c.absolute(c.TLS.ClientCA[i])
+	}
+}
+
+func (c *Config) absolute(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(c.dir, path)
+}
+
+func (k *Keys) paths() []*string {
+	return []*string{&k.Digest, &k.Subject, &k.Business, &k.Registry, &k.LogSeal, &k.LogSign}
+}
+
+// check returns everything that is wrong.
+func (c *Config) check() error {
+	var wrong []error
+	require := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
+		}
+	}
+	require(product.ValidSlug(c.Node), "node: 1 to 64 of a-z, 0-9 and -")
+	require(consent.ValidRegion(c.Region), "region: a region in mainland China is required, e.g. cn-shanghai")
+	require(c.DataDir != "", "data_dir is missing")
+	require(c.TLS.Certificate != "" && c.TLS.Key != "", "tls.certificate and tls.key are required: there is no plaintext listener")
+	require(c.TLS.MinVersion == "1.3" || c.TLS.MinVersion == "1.2", "tls.min_version: \"1.3\" or \"1.2\"")
+	require(c.Log.FileSize >= 1<<20 && c.Log.FileSize <= 1<<30, "log.file_size: 1 MiB to 1 GiB")
+	require(c.Log.AppendTimeout >= 100*time.Millisecond && c.Log.AppendTimeout <= time.Minute, "log.append_timeout: 100ms to 1m")
+	require(c.Limits.Streams > 0 && c.Limits.Drain > 0, "limits.streams and limits.drain have to be positive")
+	require(c.Limits.RatePerSecond >= 0, "limits.rate_per_second: 0 or more")
+	require(c.Runtime.GCPercent > 0, "runtime.gc_percent has to be positive")
+	require(c.Runtime.CacheBytes >= 1<<20, "runtime.cache_bytes: at least 1 MiB")
+	for i, path := range c.Keys.paths() {
+		name := []string{"digest", "subject", "business", "registry", "log_seal", "log_sign"}[i]
+		require(*path != "", "keys.%s is missing", name)
+		require(*path == "" || !inside(c.DataDir, *path), "keys.%s lies inside data_dir: a copy of the data must not carry its keys", name)
+	}
+	for name, address := range map[string]string{"listen": c.Listen, "status_listen": c.StatusListen} {
+		_, _, err := net.SplitHostPort(address)
+		require(err == nil, "%s: host:port", name)
+	}
+	if c.Production {
+		require(!c.Reflection, "reflection is not for production")
+		require(len(c.TLS.ClientCA) > 0, "tls.client_ca is required in production: operators sign in by certificate")
+	}
+	if _, err := c.Products(); err != nil {
+		wrong = append(wrong, fmt.Errorf("catalogue: %w", err))
+	}
+	return errors.Join(wrong...)
+}
+
+func inside(dir, path string) bool {
+	if dir == "" {
+		return false
+	}
+	relative, err := filepath.Rel(dir, path)
+	return err == nil && relative != ".." && !strings.HasPrefix(relative, ".."+string(filepath.Separator))
+}
