@@ -68,7 +68,7 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	}
 	code := codes.OK
 	if refused != nil {
-		refusal := rpcerr.Status(refused, at)
+		refusal := rpcerr.Status(refused, "")
 		code, response, err = refusal.Code(), nil, refusal.Err()
 	}
 	s.metrics.Handled(info.FullMethod, code, s.now().Sub(call.Start))
@@ -97,7 +97,7 @@ func (s *Server) caught(value any) *fault.Fault {
 func (s *Server) admit(ctx context.Context, method string) (context.Context, *journal.Call, rule, *fault.Fault) {
 	s.metrics.Started(method)
 	r, known := rules[method]
-	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: rpcerr.Number}
+	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: codeOf}
 	s.trace(call)
 	ctx = journal.With(ctx, call)
 	if !known {
@@ -189,6 +189,9 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 	if err != nil {
 		return "", fault.Of(err)
 	}
+	if refused == nil || refused.Kind() != fault.Unavailable {
+		call.Done()
+	}
 	return Entry(place), refused
 }
 
@@ -265,7 +268,7 @@ func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamSer
 	code := codes.OK
 	var err error
 	if refused != nil {
-		refusal := rpcerr.Status(refused, at)
+		refusal := rpcerr.Status(refused, "")
 		code, err = refusal.Code(), refusal.Err()
 	}
 	s.metrics.Handled(info.FullMethod, code, s.now().Sub(call.Start))
@@ -354,7 +357,7 @@ func codeOf(f *fault.Fault) uint32 {
 	if f == nil {
 		return 0
 	}
-	return rpcerr.Number(f)
+	return uint32(rpcerr.Code(f.Kind()))
 }
 
 // unknown answers methods that no service has, through the same chain.

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"encoding/hex"
+	"sync"
 	"time"
 
 	"github.com/heyan-project/heyan/server/authn"
@@ -43,6 +44,9 @@ type Call struct {
 	behalf   string
 	written  bool // the handler wrote the call's own record
 	at       ledger.Position
+
+	mu      sync.Mutex
+	answers []uint64 // records of answers that this call began
 }
 
 type callKey struct{}
@@ -175,14 +179,36 @@ func (e *entry) Answered(a *verifier.Answer) (ledger.Position, ledger.Wait, erro
 	r := e.call.record(e.event, nil)
 	e.fill(r, a)
 	r.Commitment = a.Commitment
-	at, wait, err := e.call.Journal.Begin(r)
+	begin := e.call.Journal.beginAnswer
+	if a.Reused {
+		begin = e.call.Journal.Begin
+	}
+	at, wait, err := begin(r)
 	if err != nil {
 		return at, nil, err
 	}
 	if e.own {
 		e.call.at, e.call.written = at, true
 	}
+	if !a.Reused {
+		e.call.mu.Lock()
+		e.call.answers = append(e.call.answers, at.Index)
+		e.call.mu.Unlock()
+	}
 	return at, wait, nil
+}
+
+// Done says that every answer of the call is durable in the ledger or voided. A call whose outcome is not known
+// does not call it, and its records are compared with the ledger at the next start.
+func (c *Call) Done() {
+	if len(c.answers) == 0 {
+		return
+	}
+	c.Journal.mu.Lock()
+	for _, index := range c.answers {
+		delete(c.Journal.open, index)
+	}
+	c.Journal.mu.Unlock()
 }
 
 // Voided implements verifier.Journal.
@@ -191,10 +217,14 @@ func (e *entry) Voided(a *verifier.Answer, why *fault.Fault) (ledger.Position, e
 	e.fill(r, a)
 	r.Outcome.Kind = record.Denied
 	at, err := e.call.Journal.Write(r)
-	if err == nil && e.own {
+	if err != nil {
+		return at, err
+	}
+	e.call.Journal.amend(a.At, record.VerificationVoided)
+	if e.own {
 		e.call.Use(at)
 	}
-	return at, err
+	return at, nil
 }
 
 func (e *entry) fill(r *record.Record, a *verifier.Answer) {

@@ -36,11 +36,29 @@ type Journal struct {
 	now    func() time.Time
 	random io.Reader
 	clock  func() record.Clock
+	amend  Amend
+
+	mu   sync.Mutex
+	open map[uint64]struct{} // records of answers whose ledger row may not be durable yet
 }
 
+// Amend notes that the record at a place was voided or recovered by a later one.
+type Amend func(at ledger.Position, by record.Event)
+
 // New makes a Journal. clock says how far the clock can be trusted.
-func New(log Log, now func() time.Time, random io.Reader, clock func() record.Clock) *Journal {
-	return &Journal{log: log, now: now, random: random, clock: clock}
+func New(log Log, now func() time.Time, random io.Reader, clock func() record.Clock, amend Amend) *Journal {
+	return &Journal{log: log, now: now, random: random, clock: clock, amend: amend, open: map[uint64]struct{}{}}
+}
+
+// Settled returns an index below which every record of an answer has its ledger row, given how many records
+// are durable.
+func (j *Journal) Settled(durable uint64) uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for index := range j.open {
+		durable = min(durable, index)
+	}
+	return durable
 }
 
 // Now returns the time that records carry.
@@ -51,14 +69,37 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b 
 // Begin appends a record and returns its place; it is durable when wait returns nil. A zero Time is filled in.
 // An error is a fault LOG_UNAVAILABLE.
 func (j *Journal) Begin(r *record.Record) (at ledger.Position, wait ledger.Wait, err error) {
+	return j.begin(r, j.log.Append)
+}
+
+// beginAnswer is Begin for the record of an answer, which stays open until its ledger row is settled. The
+// lock keeps Settled from seeing the record durable and not yet open.
+func (j *Journal) beginAnswer(r *record.Record) (at ledger.Position, wait ledger.Wait, err error) {
+	return j.begin(r, func(leaf []byte) (netlog.Ticket, error) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		ticket, err := j.log.Append(leaf)
+		if err == nil {
+			j.open[ticket.Index()] = struct{}{}
+		}
+		return ticket, err
+	})
+}
+
+func (j *Journal) begin(r *record.Record, enqueue func(leaf []byte) (netlog.Ticket, error)) (at ledger.Position, wait ledger.Wait, err error) {
 	if r.Time.IsZero() {
 		r.Time = j.now()
 	}
 	r.Clock = j.clock()
 	buffer := buffers.Get().(*[]byte)
-	*buffer = record.Append((*buffer)[:0], r)
-	ticket, err := j.log.Append(*buffer)
-	buffers.Put(buffer)
+	defer buffers.Put(buffer)
+	encoded, err := record.Append((*buffer)[:0], r)
+	if err != nil {
+		// A record that breaks the format is a defect of Heyan; nothing is answered without its record.
+		return ledger.Position{}, nil, fault.New(fault.InternalError).WithCause(err)
+	}
+	*buffer = encoded
+	ticket, err := enqueue(encoded)
 	if err != nil {
 		return ledger.Position{}, nil, unavailable(err)
 	}
