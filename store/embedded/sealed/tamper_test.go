@@ -202,7 +202,7 @@ func TestPurgeWaitsForIterators(t *testing.T) {
 func TestFlippedTable(t *testing.T) {
 	base := vfs.NewMem()
 	db := open(t, base)
-	keys := digests(40, 1)
+	keys := digests(16, 1)
 	putAll(t, db, keys)
 	must(t, db.Flush())
 	closing(t, db)
