@@ -96,6 +96,7 @@ func (s *Server) caught(value any) *fault.Fault {
 // admit begins a call: connection, identity.
 func (s *Server) admit(ctx context.Context, method string) (context.Context, *journal.Call, rule, *fault.Fault) {
 	s.metrics.Started(method)
+	s.calls.Add(1)
 	r, known := rules[method]
 	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: codeOf}
 	s.trace(call)
@@ -110,7 +111,9 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, *jo
 		return ctx, call, r, fault.New(fault.MethodUnknown)
 	case s.draining.Load() && !r.quiet:
 		return ctx, call, r, fault.New(fault.ShuttingDown).WithRetryAfter(time.Second)
-	case refused == nil || principal.Kind == authn.Stranger && r.anonymous:
+	case refused == nil:
+		return ctx, call, r, fault.Of(s.login(ctx, call))
+	case principal.Kind == authn.Stranger && r.anonymous:
 		return ctx, call, r, nil
 	}
 	call.Event = record.AuthFailed
@@ -220,6 +223,7 @@ func (s *Server) countStranger(call *journal.Call, outcome record.Outcome) {
 	if event.Category() == record.CategorySecurity {
 		attack = outcome.Reason
 	}
+	s.metrics.StrangerCounted()
 	s.strangers.Count(journal.Stranger{Source: call.Connection.Source, Event: event, Method: call.Method, Outcome: outcome, Attack: attack})
 }
 
@@ -229,6 +233,7 @@ func (s *Server) note(call *journal.Call, at string, refused *fault.Fault) {
 		return
 	}
 	s.metrics.Refused(refused.Reason)
+	s.failed.Add(1)
 	level := slog.LevelInfo
 	if k := refused.Kind(); k == fault.Unavailable || k == fault.Internal {
 		level = slog.LevelError

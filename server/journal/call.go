@@ -100,6 +100,9 @@ func (c *Call) record(event record.Event, f *fault.Fault) *record.Record {
 	return r
 }
 
+// Actor is how records name a principal.
+func Actor(p *authn.Principal) record.Actor { return actor(p, "") }
+
 func actor(p *authn.Principal, behalf string) record.Actor {
 	a := record.Actor{ID: p.ID, Role: p.Roles.String(), Credential: p.Fingerprint, AuthMethod: p.Method, OnBehalfOf: behalf}
 	switch p.Kind {

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier/account"
+	"github.com/heyan-project/heyan/verifier/ledger"
+)
+
+// begin makes ledger and log agree and writes the records of the start.
+func (s *Server) begin(ctx context.Context) error {
+	done, err := Reconcile(ctx, s.log, s.Store, s.journal, s.amend)
+	if err != nil {
+		return fmt.Errorf("comparing ledger and log: %w", err)
+	}
+	if done.Voided+done.Recovered+done.Undone > 0 {
+		s.logger.Warn("ledger and log made to agree", "compared", done.Compared, "voided", done.Voided, "recovered", done.Recovered, "undone", done.Undone)
+	}
+	if _, err := s.journal.System(record.ConfigLoaded, func(r *record.Record) { r.Change = &record.Change{Digests: s.Digests} }); err != nil {
+		return err
+	}
+	_, err = s.journal.System(record.SystemStarted, nil)
+	return err
+}
+
+// amend notes in the store that a record was voided by a later one, for whoever lists the log. The log itself
+// says so already: a note that fails to be written is only said to the operator.
+func (s *Server) amend(at ledger.Position, by record.Event) {
+	id := fmt.Sprintf("%s/%020d", at.Origin, at.Index)
+	if _, err := s.Store.PutDocument(context.Background(), store.Amendments, id, []byte(`"`+by.String()+`"`), 0); err != nil && !errors.Is(err, store.ErrConflict) {
+		s.logger.Error("noting an amendment", "log_entry", at.String(), "cause", err.Error())
+	}
+}
+
+// The server's own clock: every so often the ledger's mark is raised, and every minute what was counted and
+// a heartbeat are written, so that silence is provably "up and idle".
+const (
+	markEvery  = 5 * time.Second
+	flushEvery = time.Minute
+)
+
+func (s *Server) tick() {
+	marks, minutes := time.NewTicker(markEvery), time.NewTicker(flushEvery)
+	defer marks.Stop()
+	defer minutes.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-marks.C:
+			if err := s.mark(context.Background()); err != nil {
+				s.logger.Error("raising the ledger's mark", "cause", err.Error())
+			}
+		case <-minutes.C:
+			if err := errors.Join(s.flush(), s.heartbeat()); err != nil {
+				s.logger.Error("writing the minute's records", "cause", err.Error())
+			}
+		}
+	}
+}
+
+// mark raises the index below which ledger and log agree.
+func (s *Server) mark(ctx context.Context) error {
+	return s.Store.SetMark(ctx, s.log.Origin(), s.journal.Settled(s.log.Size()))
+}
+
+func (s *Server) flush() error { return errors.Join(s.strangers.Flush(), s.budgets.Flush()) }
+
+func (s *Server) heartbeat() error {
+	_, err := s.journal.System(record.SystemHeartbeat, func(r *record.Record) {
+		r.Status = &record.Status{Uptime: s.now().Sub(s.started), Calls: s.calls.Swap(0), Failures: s.failed.Swap(0)}
+	})
+	return err
+}
+
+// watchLog tells health when the log stops.
+func (s *Server) watchLog() {
+	select {
+	case <-s.log.Stopped():
+		s.logger.Error("the network log has stopped: nothing is served", "cause", fmt.Sprint(s.log.Healthy()))
+		s.setServing(false)
+	case <-s.stop:
+	}
+}
+
+// lockCredential locks an API key that has shown to be in wrong hands.
+func (s *Server) lockCredential(ctx context.Context, id string) {
+	entry, ok := s.Directory.Now().Credentials[id]
+	if !ok {
+		return
+	}
+	credential := entry.Value
+	credential.State, credential.Reason = account.CredentialLocked, "used from a wrong address"
+	if _, err := s.Directory.PutCredential(ctx, credential, entry.Revision); err != nil {
+		s.logger.Error("locking a credential", "credential", id, "cause", err.Error())
+		return
+	}
+	if _, err := s.journal.System(record.AuthLocked, func(r *record.Record) {
+		r.Object = record.Object{Type: "credential", ID: id}
+		r.Actor.OnBehalfOf = credential.Client
+		r.Outcome = record.Outcome{Kind: record.Denied, Reason: "WRONG_ADDRESS"}
+	}); err != nil {
+		s.logger.Error("recording a lock", "credential", id, "cause", err.Error())
+	}
+}

@@ -1,0 +1,275 @@
+// Package server is the edge: TLS, the codec, one chain of gates, the services, and a start and stop that lose
+// nothing.
+//
+// Guaranteed: a reply to a caller with an identity leaves only when its record is durable in the network log;
+// where the log cannot be written, everything but health is refused and health says NOT_SERVING. Every
+// registered method has a row in the policy (policy.go), and one without is refused.
+//
+// Not guaranteed: that a reply arrives, or that an administrative change whose record fails to be written is
+// undone; the log then stops, and the change is compared by an operator. Calls of strangers are counted per
+// address, not recorded one by one.
+//
+// Read next: chain.go, policy.go, then package journal.
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/stats"
+
+	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+	"github.com/heyan-project/heyan/server/api"
+	"github.com/heyan-project/heyan/server/authn"
+	"github.com/heyan-project/heyan/server/codec"
+	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/server/transport"
+	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/directory"
+	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier"
+	"github.com/heyan-project/heyan/verifier/digest"
+	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/field"
+	"github.com/heyan-project/heyan/verifier/product"
+)
+
+// Metrics is what the server counts. Every method has to be cheap.
+type Metrics interface {
+	Started(method string)
+	Handled(method string, code codes.Code, took time.Duration)
+	Refused(reason fault.Reason)
+	Connections
+}
+
+// Connections is what the server counts of connections.
+type Connections interface {
+	HandshakeFailed(cause string)
+	SessionOpened()
+	SessionClosed()
+	StrangerCounted()
+}
+
+// Config is what a Server is made of. Members are required unless they say otherwise.
+type Config struct {
+	Verifier  *verifier.Verifier
+	Store     store.Store
+	Directory *directory.Directory
+	Log       *netlog.Log
+	Keys      *digest.Keyring
+	Rules     *field.Rules
+	Catalogue *product.Catalogue
+	Now       func() time.Time
+	Random    io.Reader
+	Clock     func() record.Clock // how far the clock can be trusted
+	Logger    *slog.Logger
+	Metrics   Metrics
+	Tracing   stats.Handler // nil: nothing of it is on the path
+
+	Certificates transport.Source
+	ServerNames  []string
+	AllowTLS12   bool
+
+	Production    bool
+	Reflection    bool
+	RatePerSecond int             // of a client that has none of its own; 0 = no limit
+	Streams       int             // calls at once on one connection
+	StreamWorkers int             // 0 = a goroutine a call
+	Drain         time.Duration   // how long a stop waits for calls
+	Notice        time.Duration   // how long a stop says NOT_SERVING before it refuses
+	Digests       []record.Digest // of binary, rule tables, configuration: for the record config.loaded
+}
+
+// Server is one assembled server.
+type Server struct {
+	Config
+	log           *netlog.Log
+	logger        *slog.Logger
+	metrics       Metrics
+	now           func() time.Time
+	journal       *journal.Journal
+	strangers     *journal.Strangers
+	budgets       *journal.Budgets
+	authenticator *authn.Authenticator
+	rates         *rates
+	credentials   *transport.Credentials
+	health        *health.Server
+	grpc          *grpc.Server
+	sessions      sync.Map // session id → *login
+	draining      atomic.Bool
+	started       time.Time
+	calls, failed atomic.Uint64
+	background    sync.WaitGroup
+	stop          chan struct{}
+	stopOnce      sync.Once
+}
+
+// Message sizes: the codec refuses what is over its own limits with a typed fault; above this grpc-go cuts off.
+const (
+	maxReceive  = 32 << 20
+	maxMetadata = 8 << 10
+)
+
+// New reconciles ledger and log, writes the records of the start, and assembles the server. It does not listen.
+func New(ctx context.Context, c Config) (*Server, error) {
+	s := &Server{
+		Config: c, log: c.Log, logger: c.Logger, metrics: c.Metrics, now: c.Now, rates: newRates(c.RatePerSecond),
+		started: c.Now(), stop: make(chan struct{}),
+	}
+	s.journal = journal.New(c.Log, c.Now, c.Random, c.Clock, s.amend)
+	s.strangers, s.budgets = journal.NewStrangers(s.journal), journal.NewBudgets(s.journal)
+	s.authenticator = authn.New(c.Directory.Now, c.Keys, c.Now, s.lockCredential)
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	s.credentials, err = transport.New(transport.Config{
+		Certificates: c.Certificates, Observer: (*observer)(s), AllowTLS12: c.AllowTLS12, ServerNames: c.ServerNames, Random: c.Random, Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	s.grpc = grpc.NewServer(s.options()...)
+	s.register()
+	s.background.Go(s.tick)
+	s.background.Go(s.watchLog)
+	return s, nil
+}
+
+func (s *Server) options() []grpc.ServerOption {
+	options := []grpc.ServerOption{
+		grpc.Creds(s.credentials),
+		grpc.ForceServerCodecV2(codec.New(codec.DefaultLimits())),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.stream),
+		grpc.UnknownServiceHandler(s.unknown),
+		grpc.MaxRecvMsgSize(maxReceive),
+		grpc.MaxHeaderListSize(maxMetadata),
+		grpc.MaxConcurrentStreams(uint32(s.Streams)),
+		grpc.ConnectionTimeout(transport.DefaultHandshakeTimeout),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: 30 * time.Minute, MaxConnectionAge: 4 * time.Hour, MaxConnectionAgeGrace: time.Minute,
+			Time: 2 * time.Minute, Timeout: 20 * time.Second}),
+		grpc.WaitForHandlers(true),
+	}
+	if s.StreamWorkers > 0 {
+		options = append(options, grpc.NumStreamWorkers(uint32(s.StreamWorkers)))
+	}
+	if s.Tracing != nil {
+		options = append(options, grpc.StatsHandler(s.Tracing))
+	}
+	return options
+}
+
+// register adds every service.
+func (s *Server) register() {
+	d := &api.Deps{
+		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.log, Journal: s.journal, Keys: s.Keys, Rules: s.Rules,
+		Catalogue: s.Catalogue, Now: s.now, Random: s.Random, CloseSessions: s.closeSessions, Production: s.Production,
+	}
+	heyanv1.RegisterVerificationServiceServer(s.grpc, api.NewVerification(d))
+	heyanv1.RegisterCatalogServiceServer(s.grpc, api.NewCatalog(d))
+	heyanv1.RegisterConsentServiceServer(s.grpc, api.NewConsent(d))
+	heyanv1.RegisterAdminServiceServer(s.grpc, api.NewAdmin(d))
+	heyanv1.RegisterAccessServiceServer(s.grpc, api.NewAccess(d))
+	heyanv1.RegisterComplianceServiceServer(s.grpc, api.NewCompliance(d))
+	heyanv1.RegisterLogServiceServer(s.grpc, api.NewLog(d))
+	s.health = health.NewServer()
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	if s.Reflection {
+		reflection.Register(s.grpc)
+	}
+	s.setServing(true)
+}
+
+// setServing sets the health of the server and of each service.
+func (s *Server) setServing(serving bool) {
+	status := healthv1.HealthCheckResponse_NOT_SERVING
+	if serving {
+		status = healthv1.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus("", status)
+	for name := range s.grpc.GetServiceInfo() {
+		s.health.SetServingStatus(name, status)
+	}
+}
+
+// Serve answers calls on a listener until Shutdown.
+func (s *Server) Serve(listener net.Listener) error {
+	err := s.grpc.Serve(listener)
+	if errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown stops: NOT_SERVING, a moment for load balancers to see it, then no new calls, the calls in flight
+// finish within Drain, and the last counts and system.stopped are written. The log and the store stay open:
+// whoever opened them closes them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopOnce.Do(func() { close(s.stop) })
+	s.health.Shutdown()
+	wait(ctx, s.Notice)
+	s.draining.Store(true)
+	graceful := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(graceful)
+	}()
+	timer := time.NewTimer(s.Drain)
+	defer timer.Stop()
+	select {
+	case <-graceful:
+	case <-timer.C:
+		s.grpc.Stop()
+	case <-ctx.Done():
+		s.grpc.Stop()
+	}
+	<-graceful
+	s.background.Wait()
+	err := errors.Join(s.flush(), s.mark(context.WithoutCancel(ctx)))
+	if s.log.Healthy() == nil {
+		_, stopped := s.journal.System(record.SystemStopped, func(r *record.Record) {
+			r.Status = &record.Status{Uptime: s.now().Sub(s.started)}
+		})
+		err = errors.Join(err, stopped)
+	}
+	return err
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Journal writes records of whoever assembled the server.
+func (s *Server) Journal() *journal.Journal { return s.journal }
+
+// Ready returns why the server cannot serve now, by check; nil values are well.
+func (s *Server) Ready() map[string]error {
+	checks := map[string]error{"log": s.log.Healthy(), "store": s.Store.Healthy(), "draining": nil}
+	if s.draining.Load() {
+		checks["draining"] = fault.New(fault.ShuttingDown)
+	}
+	return checks
+}
+
+// GRPC returns the registered methods, for the test that holds the policy against them.
+func (s *Server) GRPC() map[string]grpc.ServiceInfo { return s.grpc.GetServiceInfo() }

@@ -1,0 +1,158 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/heyan-project/heyan/server/authn"
+	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/server/transport"
+	"github.com/heyan-project/heyan/store/netlog/record"
+)
+
+// login is who a connection turned out to be, at its first call with an identity.
+type login struct{ actor record.Actor }
+
+// observer tells the log and the metrics what becomes of connections.
+type observer Server
+
+// HandshakeFailed implements transport.Observer. A stranger's failure is counted, not recorded one by one.
+func (o *observer) HandshakeFailed(f transport.Failure) {
+	s := (*Server)(o)
+	s.metrics.HandshakeFailed(f.Cause.String())
+	event := record.TLSHandshakeFailed
+	if f.Cause == transport.Plaintext {
+		event = record.TLSPlaintextDial
+	}
+	s.strangers.Count(journal.Stranger{
+		Source: record.Peer{IP: f.Remote.Addr(), Port: f.Remote.Port()}, Event: event,
+		Outcome: record.Outcome{Kind: record.Denied, Reason: f.Cause.String()}, Attack: attackOf(f.Cause),
+	})
+}
+
+func attackOf(cause transport.Cause) string {
+	if cause == transport.Plaintext {
+		return "PLAINTEXT_DIAL"
+	}
+	return ""
+}
+
+// SessionOpened implements transport.Observer.
+func (o *observer) SessionOpened(*transport.Conn) error {
+	o.metrics.SessionOpened()
+	return nil
+}
+
+// SessionClosed implements transport.Observer: log-out.
+func (o *observer) SessionClosed(c *transport.Conn) {
+	s := (*Server)(o)
+	s.metrics.SessionClosed()
+	known, ok := s.sessions.LoadAndDelete(c.Session)
+	if !ok {
+		return
+	}
+	in, out := c.Traffic()
+	connection := describe(c, "")
+	_, _, err := s.journal.Begin(&record.Record{
+		Event: record.SessionClosed, Actor: known.(*login).actor, Session: c.Session, Source: connection.Source, Destination: connection.Destination,
+		Protocol: connection.Protocol, Outcome: record.Outcome{Kind: record.Success},
+		Traffic: record.Traffic{BytesIn: in, BytesOut: out, Duration: c.Duration()},
+	})
+	if err != nil {
+		s.logger.Error("recording a log-out", "session", c.Session, "cause", err.Error())
+	}
+}
+
+// login records who a connection is, at the first call with an identity: log-in. The record is not waited
+// for: records become durable in order, and no reply leaves before the call's own.
+func (s *Server) login(ctx context.Context, call *journal.Call) error {
+	conn := transport.FromContext(ctx)
+	if conn == nil || call.Principal.Kind == authn.Stranger {
+		return nil
+	}
+	key := bindingKey(call.Principal.Kind, call.Principal.ID)
+	if conn.Bound(key) {
+		return nil
+	}
+	conn.Bind(key)
+	actor := journal.Actor(&call.Principal)
+	s.sessions.Store(conn.Session, &login{actor: actor})
+	_, _, err := s.journal.Begin(&record.Record{
+		Event: record.SessionOpened, Actor: actor, Session: conn.Session, TraceID: call.Trace, Source: call.Connection.Source,
+		Destination: call.Connection.Destination, Protocol: call.Connection.Protocol, Outcome: record.Outcome{Kind: record.Success},
+	})
+	return err
+}
+
+func bindingKey(kind authn.Kind, id string) string { return fmt.Sprintf("%d/%s", kind, id) }
+
+// closeSessions closes every connection on which a client or an operator made calls.
+func (s *Server) closeSessions(kind authn.Kind, id string) {
+	key := bindingKey(kind, id)
+	s.credentials.Registry().CloseWhere(func(c *transport.Conn) bool { return c.Bound(key) })
+}
+
+func (s *Server) closeSession(session string) {
+	s.credentials.Registry().CloseWhere(func(c *transport.Conn) bool { return c.Session == session })
+}
+
+// connection describes the connection of a call for its record.
+func (s *Server) connection(ctx context.Context) journal.Connection {
+	conn := transport.FromContext(ctx)
+	if conn == nil {
+		return journal.Connection{}
+	}
+	agent := ""
+	if values := metadata.ValueFromIncomingContext(ctx, "user-agent"); len(values) > 0 {
+		agent = values[0]
+	}
+	return describe(conn, agent)
+}
+
+func describe(c *transport.Conn, agent string) journal.Connection {
+	return journal.Connection{
+		Session:     c.Session,
+		Source:      record.Peer{IP: c.Remote.Addr(), Port: c.Remote.Port()},
+		Destination: record.Peer{IP: c.Local.Addr(), Port: c.Local.Port()},
+		Protocol:    record.Protocol{TLSVersion: c.Version, Cipher: c.Cipher, ServerName: c.ServerName, UserAgent: userAgent(agent)},
+	}
+}
+
+// userAgent maps what a caller says of itself to a closed list: a text of its own choice never enters the log.
+func userAgent(said string) string {
+	for _, known := range []string{"heyan-cli", "grpcurl", "grpc-go", "grpc-node-js", "grpc-java-netty", "grpc-java-okhttp",
+		"grpc-python-asyncio", "grpc-python", "grpc-dotnet", "grpc-csharp", "grpc-c++", "grpc-ruby", "grpc-php", "grpc-swift", "tonic"} {
+		if strings.HasPrefix(said, known) {
+			return known
+		}
+	}
+	if said == "" {
+		return ""
+	}
+	return "other"
+}
+
+// peer is what the connection proved.
+func (s *Server) peer(ctx context.Context) authn.Peer {
+	conn := transport.FromContext(ctx)
+	if conn == nil {
+		return authn.Peer{}
+	}
+	p := authn.Peer{Address: conn.Remote.Addr()}
+	if c := conn.Peer; c != nil {
+		p.Issuer, p.Fingerprint = c.Issuer, c.Fingerprint
+		p.Names = append(append(p.Names, c.URIs...), c.DNS...)
+	}
+	return p
+}
+
+// trace gives a call Heyan's own trace id.
+func (s *Server) trace(call *journal.Call) {
+	if _, err := io.ReadFull(s.Random, call.Trace[:]); err != nil {
+		s.logger.Error("reading randomness", "cause", err.Error())
+	}
+}
