@@ -21,5 +21,3 @@ import (
 	_ "google.golang.org/grpc/health"
 	_ "google.golang.org/grpc/reflection"
 )
-
-func main() {}

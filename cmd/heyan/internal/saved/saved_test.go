@@ -1,0 +1,199 @@
+package saved
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
+	logv1 "github.com/heyan-project/heyan/proto/heyan/log/v1"
+	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+	"github.com/heyan-project/heyan/store/netlog/tree"
+)
+
+const origin = "node1-5f3a"
+
+// log is a signed log of n records.
+type log struct {
+	signer  *tree.Signer
+	key     tree.Verifier
+	entries []*heyanv1.ListLogEntriesResponse
+	notes   map[uint64][]byte // by size
+}
+
+func newLog(t *testing.T, n int) *log {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := tree.NewSigner(origin, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := tree.NewVerifier(signer.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &log{signer: signer, key: key, notes: map[uint64][]byte{}}
+	var edge tree.Frontier
+	for i := range n {
+		leaf, err := proto.MarshalOptions{Deterministic: true}.Marshal(&logv1.Record{
+			TimeUnixNano: uint64(time.Date(2026, 11, 22, 8, 0, i, 0, time.UTC).UnixNano()),
+			Event:        "verification.verify",
+			Outcome:      &logv1.Outcome{Kind: logv1.OutcomeKind_OUTCOME_KIND_SUCCESS},
+			Actor:        &logv1.Actor{Id: fmt.Sprint("client-", i)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hash := tree.LeafHash(leaf)
+		edge.Append(hash, nil)
+		if l.notes[edge.Size()], err = signer.Sign(edge.Size(), edge.Root()); err != nil {
+			t.Fatal(err)
+		}
+		l.entries = append(l.entries, &heyanv1.ListLogEntriesResponse{
+			Position: &heyanv1.LogPosition{Origin: origin, Index: uint64(i)}, Leaf: leaf, LeafHash: hash[:],
+		})
+	}
+	return l
+}
+
+// file writes what `log list --save` writes, with the checkpoint of a size.
+func (l *log) file(t *testing.T, size uint64) string {
+	t.Helper()
+	var out bytes.Buffer
+	for _, m := range l.entries {
+		entry, _, err := NewEntry(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := output.ValueLine(&out, entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := WriteEnd(&out, uint64(len(l.entries)), &heyanv1.Checkpoint{Note: l.notes[size]}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func verify(t *testing.T, text string, key tree.Verifier, outside ...[]byte) *heyanv1.VerifyLogResponse {
+	t.Helper()
+	open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
+	answer, err := Verify(open, "saved.jsonl", key, outside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+func TestWhole(t *testing.T) {
+	l := newLog(t, 9)
+	answer := verify(t, l.file(t, 9), l.key, l.notes[4], l.notes[9])
+	if !answer.GetWhole() || answer.GetRecords() != 9 || answer.GetAnchored() != 2 || answer.GetCheckpoint().GetSize() != 9 {
+		t.Errorf("answer = %v", answer)
+	}
+}
+
+func TestFindings(t *testing.T) {
+	l, other := newLog(t, 9), newLog(t, 9)
+	whole := l.file(t, 9)
+	lines := strings.SplitAfter(whole, "\n")
+	without := func(i int) string {
+		return strings.Join(append(append([]string{}, lines[:i]...), lines[i+1:]...), "")
+	}
+	for name, c := range map[string]struct {
+		text    string
+		key     tree.Verifier
+		outside [][]byte
+		kind    string
+	}{
+		"shown actor changed":   {text: strings.Replace(whole, `"id":"client-4"`, `"id":"client-7"`, 1), kind: Tampered},
+		"shown time changed":    {text: strings.Replace(whole, "08:00:05Z", "08:00:06Z", 1), kind: Tampered},
+		"shown index changed":   {text: strings.Replace(whole, `"index":3`, `"index":8`, 1), kind: Missing},
+		"a record left out":     {text: without(4), kind: Missing},
+		"the first left out":    {text: without(0), kind: Missing},
+		"the last left out":     {text: without(8), kind: Missing},
+		"two exchanged":         {text: strings.Join([]string{lines[1], lines[0]}, "") + strings.Join(lines[2:], ""), kind: Missing},
+		"a line spoilt":         {text: strings.Replace(whole, `{"origin"`, `{"0rigin"`, 1), kind: Tampered},
+		"an older checkpoint":   {text: l.file(t, 8), kind: Unverifiable},
+		"another key":           {text: whole, key: other.key, kind: Unverifiable},
+		"another history":       {text: whole, outside: [][]byte{forged(t, l)}, kind: Tampered},
+		"a foreign checkpoint":  {text: whole, outside: [][]byte{[]byte("x")}, kind: Unverifiable},
+		"a longer history once": {text: l.file(t, 5), outside: [][]byte{l.notes[9]}, kind: Unverifiable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key := c.key
+			if key == (tree.Verifier{}) {
+				key = l.key
+			}
+			answer := verify(t, c.text, key, c.outside...)
+			if answer.GetWhole() {
+				t.Fatal("found whole")
+			}
+			kinds := ""
+			for _, f := range answer.GetFindings() {
+				kinds += f.GetKind() + ": " + f.GetText() + "\n"
+			}
+			if !strings.Contains(kinds, c.kind+":") {
+				t.Errorf("findings want %s:\n%s", c.kind, kinds)
+			}
+		})
+	}
+}
+
+// forged is a checkpoint of size 5, signed by the log's own key, over other records.
+func forged(t *testing.T, l *log) []byte {
+	t.Helper()
+	note, err := l.signer.Sign(5, tree.LeafHash([]byte("another history")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return note
+}
+
+// Every leaf with one bit flipped is found, with its shown form made to fit.
+func TestEveryFlippedLeafIsFound(t *testing.T) {
+	l := newLog(t, 5)
+	for i, m := range l.entries {
+		for at := range m.GetLeaf() {
+			m.Leaf[at] ^= 1
+			hash := tree.LeafHash(m.GetLeaf())
+			saved := m.GetLeafHash()
+			m.LeafHash = hash[:]
+			if _, _, err := NewEntry(m); err == nil {
+				if answer := verify(t, l.file(t, 5), l.key); answer.GetWhole() {
+					t.Errorf("record %d, byte %d: a flipped bit was not found", i, at)
+				}
+			}
+			m.Leaf[at] ^= 1
+			m.LeafHash = saved
+		}
+	}
+}
+
+func TestServerHashIsChecked(t *testing.T) {
+	l := newLog(t, 1)
+	l.entries[0].LeafHash[0] ^= 1
+	if _, _, err := NewEntry(l.entries[0]); err == nil {
+		t.Error("a leaf that does not have its hash was taken")
+	}
+}
+
+func TestNoFile(t *testing.T) {
+	l := newLog(t, 2)
+	for name, text := range map[string]string{"empty": "", "no end": strings.SplitAfter(l.file(t, 2), "\n")[0]} {
+		open := func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
+		if _, err := Verify(open, "x", l.key, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

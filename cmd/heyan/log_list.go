@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/heyan-project/heyan/cmd/heyan/internal/dial"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/saved"
+	logv1 "github.com/heyan-project/heyan/proto/heyan/log/v1"
+	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+)
+
+// listLog streams records to standard output, and to a file where there is one. It holds no more than one record.
+func (a *app) listLog(ctx context.Context, request *heyanv1.ListLogEntriesRequest, save string) error {
+	l := &listing{app: a, out: bufio.NewWriter(a.Out), follow: request.GetFollow()}
+	if save != "" {
+		file, err := os.OpenFile(save, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			return err
+		}
+		buffer := bufio.NewWriter(file)
+		l.lines, l.bar = buffer, output.NewProgress(a.progressOut(), a.Now, "saved", 0, output.Count)
+		err = a.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error { return l.run(ctx, conn, request) })
+		l.bar.Done()
+		if err := errors.Join(err, buffer.Flush(), file.Close()); err != nil {
+			return err
+		}
+		a.note("%s written to %s", countOf(int(l.count), "record"), save)
+		return nil
+	}
+	if a.json() {
+		l.lines = l.out
+	} else {
+		l.heading()
+	}
+	err := a.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error { return l.run(ctx, conn, request) })
+	return errors.Join(err, l.out.Flush())
+}
+
+// listing is one run of list or tail.
+type listing struct {
+	app    *app
+	out    *bufio.Writer
+	lines  io.Writer // JSON Lines go here; nil for a table
+	bar    *output.Progress
+	follow bool
+	count  uint64
+}
+
+func (l *listing) run(ctx context.Context, conn *dial.Connection, request *heyanv1.ListLogEntriesRequest) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := heyanv1.NewLogServiceClient(conn).ListLogEntries(ctx, request)
+	if err != nil {
+		return err
+	}
+	for ended := false; ; {
+		m, err := stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF) && !ended && !l.follow:
+			return &exitError{exitNo, "the listing ended without its checkpoint: it is not complete", ""}
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil && l.follow && ctx.Err() != nil:
+			return nil // interrupted, which is how following ends
+		case err != nil:
+			return err
+		}
+		if m.GetCheckpoint() != nil {
+			if err := l.end(m); err != nil {
+				return err
+			}
+			ended = true
+			continue
+		}
+		if err := l.entry(m); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *listing) entry(m *heyanv1.ListLogEntriesResponse) error {
+	entry, record, err := saved.NewEntry(m)
+	if err != nil {
+		return &exitError{exitNo, err.Error(), "the listing does not hold together"}
+	}
+	l.count++
+	l.bar.Add(1)
+	if l.lines != nil {
+		err = output.ValueLine(l.lines, entry)
+	} else {
+		_, err = fmt.Fprintln(l.out, entryLine(entry, record))
+	}
+	if err != nil || !l.follow {
+		return err
+	}
+	return l.out.Flush()
+}
+
+func (l *listing) end(m *heyanv1.ListLogEntriesResponse) error {
+	if m.GetCount() != l.count {
+		return &exitError{exitNo, fmt.Sprintf("the server listed %d records, %d arrived", m.GetCount(), l.count), ""}
+	}
+	if l.lines != nil {
+		return saved.WriteEnd(l.lines, l.count, m.GetCheckpoint())
+	}
+	l.app.note("%s; checkpoint of %d at %s", countOf(int(l.count), "record"), m.GetCheckpoint().GetSize(),
+		m.GetCheckpoint().GetOrigin())
+	return nil
+}
+
+// columns of the table that is printed as it comes: each as wide as most of its cells are.
+var entryColumns = []struct {
+	name  string
+	width int
+}{{"INDEX", 8}, {"TIME", 23}, {"EVENT", 26}, {"ACTOR", 18}, {"SOURCE", 21}, {"OUTCOME", 9}, {"DETAIL", 0}}
+
+func (l *listing) heading() {
+	names := make([]string, len(entryColumns))
+	for i, column := range entryColumns {
+		names[i] = column.name
+	}
+	fmt.Fprintln(l.out, columnLine(names))
+}
+
+func columnLine(cells []string) string {
+	var line strings.Builder
+	for i, cell := range cells {
+		cell = output.Clean(cell)
+		line.WriteString(cell)
+		if width := entryColumns[i].width; width > 0 {
+			line.WriteString(strings.Repeat(" ", max(width-output.Width(cell), 0)) + "  ")
+		}
+	}
+	return strings.TrimRight(line.String(), " ")
+}
+
+func entryLine(entry saved.Entry, r *logv1.Record) string {
+	actor := r.GetActor().GetId()
+	if actor == "" {
+		actor = strings.ToLower(strings.TrimPrefix(r.GetActor().GetKind().String(), "ACTOR_KIND_"))
+	}
+	source := r.GetSource().GetIp()
+	if source != "" && r.GetSource().GetPort() > 0 {
+		source = fmt.Sprintf("%s:%d", source, r.GetSource().GetPort())
+	}
+	p := r.GetProcessing()
+	var detail []string
+	for _, word := range []string{r.GetOutcome().GetReason(), p.GetProduct(), p.GetVerdict(), p.GetBilling(),
+		strings.TrimSpace(r.GetObject().GetType() + " " + r.GetObject().GetId()), r.GetSecurity().GetAttack(), entry.AmendedBy} {
+		if word != "" {
+			detail = append(detail, word)
+		}
+	}
+	at := time.Unix(0, int64(r.GetTimeUnixNano())).In(beijing).Format("2006-01-02 15:04:05.000")
+	return columnLine([]string{fmt.Sprint(entry.Index), at, r.GetEvent(), actor, source,
+		strings.TrimPrefix(r.GetOutcome().GetKind().String(), "OUTCOME_KIND_"), strings.Join(detail, " ")})
+}
+
+// getLog prints one record of the server's own origin.
+func (a *app) getLog(ctx context.Context, origin string, index uint64) error {
+	return a.with(ctx, func(ctx context.Context, conn *dial.Connection) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stream, err := heyanv1.NewLogServiceClient(conn).ListLogEntries(ctx,
+			&heyanv1.ListLogEntriesRequest{StartIndex: index, EndIndex: index + 1, Limit: 1})
+		if err != nil {
+			return err
+		}
+		m, err := stream.Recv()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if m.GetPosition() == nil {
+			return &exitError{exitNo, "the log has no record of this index", "see what it holds: heyan log coverage"}
+		}
+		if m.GetPosition().GetOrigin() != origin || m.GetPosition().GetIndex() != index {
+			return &exitError{exitNo, "the record is in another origin than this server's", "see: heyan log origins"}
+		}
+		entry, record, err := saved.NewEntry(m)
+		if err != nil {
+			return &exitError{exitNo, err.Error(), ""}
+		}
+		if a.json() {
+			return output.Value(a.Out, entry)
+		}
+		table := output.NewTable()
+		table.Row("origin", entry.Origin)
+		table.Row("index", fmt.Sprint(entry.Index))
+		table.Row("time", time.Unix(0, int64(record.GetTimeUnixNano())).In(beijing).Format(time.RFC3339Nano))
+		flatten(table, "", record.ProtoReflect())
+		if entry.AmendedBy != "" {
+			table.Row("amended by", entry.AmendedBy)
+		}
+		table.Row("leaf hash", base64.StdEncoding.EncodeToString(entry.LeafHash))
+		_, err = table.WriteTo(a.Out)
+		return err
+	})
+}
+
+// flatten adds every member that is set as a row, "actor.id".
+func flatten(table *output.Table, prefix string, m protoreflect.Message) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		if !m.Has(fd) || prefix == "" && fd.Name() == "time_unix_nano" {
+			continue
+		}
+		name := prefix + string(fd.Name())
+		if fd.IsList() {
+			list := m.Get(fd).List()
+			for j := range list.Len() {
+				flattenValue(table, fmt.Sprintf("%s[%d]", name, j), fd, list.Get(j))
+			}
+			continue
+		}
+		flattenValue(table, name, fd, m.Get(fd))
+	}
+}
+
+func flattenValue(table *output.Table, name string, fd protoreflect.FieldDescriptor, value protoreflect.Value) {
+	switch fd.Kind() {
+	case protoreflect.MessageKind:
+		flatten(table, name+".", value.Message())
+	case protoreflect.BytesKind:
+		table.Row(name, hex.EncodeToString(value.Bytes()))
+	case protoreflect.EnumKind:
+		text := fmt.Sprint(value.Enum())
+		if known := fd.Enum().Values().ByNumber(value.Enum()); known != nil {
+			text = strings.TrimPrefix(string(known.Name()), enumPrefix(fd.Enum().Values()))
+		}
+		table.Row(name, text)
+	default:
+		table.Row(name, value.String())
+	}
+}
