@@ -58,7 +58,7 @@ func (a *app) readSubjects(path, format string) ([]*heyanv1.Fields, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeSources([]*source{s})
+	defer closeSources([]*inputFile{s})
 	var subjects []*heyanv1.Fields
 	for number := 1; ; number++ {
 		row, problem, err := s.reader.Next()

@@ -176,8 +176,8 @@ func sortedReasons(reasons map[string]int64) []string {
 }
 
 // openSources opens every file and reads its header, so that a mistake shows before anything is sent.
-func (a *app) openSources(format string, paths []string) ([]*source, error) {
-	var sources []*source
+func (a *app) openSources(format string, paths []string) ([]*inputFile, error) {
+	var sources []*inputFile
 	for _, path := range paths {
 		s, err := openSource(path, format, a.In)
 		if err != nil {
@@ -189,13 +189,13 @@ func (a *app) openSources(format string, paths []string) ([]*source, error) {
 	return sources, nil
 }
 
-func closeSources(sources []*source) {
+func closeSources(sources []*inputFile) {
 	for _, s := range sources {
 		_ = s.close.Close() // read only
 	}
 }
 
-func totalSize(sources []*source) int64 {
+func totalSize(sources []*inputFile) int64 {
 	var total int64
 	for _, s := range sources {
 		if s.size == 0 {

@@ -25,8 +25,8 @@ const (
 	chunkBytes = 60 << 10
 )
 
-// source is one file of an import.
-type source struct {
+// inputFile is one file of an import.
+type inputFile struct {
 	path   string
 	reader *rows.Reader
 	count  *counting
@@ -35,7 +35,7 @@ type source struct {
 	first  uint64 // number of its first row in the whole import
 }
 
-func openSource(path, format string, stdin io.Reader) (*source, error) {
+func openSource(path, format string, stdin io.Reader) (*inputFile, error) {
 	kind := rows.Format(format)
 	if format == "auto" {
 		var ok bool
@@ -43,7 +43,7 @@ func openSource(path, format string, stdin io.Reader) (*source, error) {
 			return nil, usageError("the name of a file does not tell its format", "say --format csv or --format jsonl")
 		}
 	}
-	s := &source{path: path, count: &counting{Reader: stdin}, close: io.NopCloser(stdin)}
+	s := &inputFile{path: path, count: &counting{Reader: stdin}, close: io.NopCloser(stdin)}
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
@@ -59,7 +59,7 @@ func openSource(path, format string, stdin io.Reader) (*source, error) {
 }
 
 // locate finds the file and its own row number of a row of the whole import.
-func locate(sources []*source, row uint64) (string, uint64) {
+func locate(sources []*inputFile, row uint64) (string, uint64) {
 	for i := len(sources) - 1; i >= 0; i-- {
 		if s := sources[i]; s.first > 0 && row >= s.first {
 			return s.path, row - s.first + 1
@@ -83,7 +83,7 @@ type upload struct {
 	size  int    // of the chunk
 }
 
-func (u *upload) run(header *heyanv1.ImportHeader, sources []*source) (*heyanv1.ImportRecordsResponse, error) {
+func (u *upload) run(header *heyanv1.ImportHeader, sources []*inputFile) (*heyanv1.ImportRecordsResponse, error) {
 	err := u.stream.Send(&heyanv1.ImportRecordsRequest{Part: &heyanv1.ImportRecordsRequest_Header{Header: header}})
 	for _, s := range sources {
 		if err != nil {
@@ -101,7 +101,7 @@ func (u *upload) run(header *heyanv1.ImportHeader, sources []*source) (*heyanv1.
 	return u.stream.CloseAndRecv()
 }
 
-func (u *upload) file(s *source) error {
+func (u *upload) file(s *inputFile) error {
 	s.first = u.row + 1
 	told := int64(0)
 	for {
@@ -132,7 +132,7 @@ func (u *upload) file(s *source) error {
 	}
 }
 
-func (u *upload) reject(s *source, problems []rows.Problem) error {
+func (u *upload) reject(s *inputFile, problems []rows.Problem) error {
 	number := u.row - s.first + 1
 	for _, p := range problems {
 		u.rejects.add(s.path, number, p.Field, p.Reason)

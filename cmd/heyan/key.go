@@ -1,99 +1,134 @@
 package main
 
 import (
-	"io/fs"
-	"os"
-	"runtime"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
-	"github.com/heyan-project/heyan/verifier/digest"
 )
+
+// kindDigest is the kind of the file that all digests derive from; the others are those of package keyfile.
+const kindDigest = "digest"
+
+func keyKinds() []keyfile.Kind {
+	return []keyfile.Kind{keyfile.SubjectSeal, keyfile.BusinessSeal, keyfile.RegistrySeal, keyfile.LogSeal, keyfile.LogSign}
+}
+
+func keyKindNames() []string {
+	names := []string{kindDigest}
+	for _, kind := range keyKinds() {
+		names = append(names, string(kind))
+	}
+	return names
+}
 
 func keyCommand(a *app) *cobra.Command {
 	cmd := parent(&cobra.Command{
 		Use:   "key",
-		Short: "Make and look at the key file of digests",
-		Long: `Key works on the file that all keyed digests derive from. Whoever loses it can match no stored row again; whoever holds
-it and the data can find any value by trial. It belongs outside the data directory and its backups.`,
+		Short: "Make and look at key files",
+		Long: `Key works on the files of secrets that a server reads at start; "heyan init" makes all of them. They belong outside the
+data directory and its backups, with a copy in a safe place: whoever loses the digest key can match no stored row again,
+and whoever holds it and the data can find any value by trial.`,
 	})
 	cmd.AddCommand(keyGenerate(a), keyStatus(a))
 	return cmd
 }
 
 func keyGenerate(a *app) *cobra.Command {
-	return &cobra.Command{
+	var kind string
+	cmd := &cobra.Command{
 		Use:     "generate FILE",
 		Short:   "Make a new key file, readable by you only; never over an old one",
-		Example: "  heyan key generate /etc/heyan/keys/digest.key",
+		Example: "  heyan key generate /etc/heyan/keys/digest.key\n  heyan key generate --kind log-seal /etc/heyan/keys/log-seal.key",
 		Args:    arguments("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			content, err := digest.GenerateKeyFile(a.Rand, a.Now())
+			var err error
+			if kind == kindDigest {
+				err = keyfile.GenerateDigest(args[0], a.Rand, a.Now())
+			} else {
+				err = keyfile.Generate(args[0], keyfile.Kind(kind), a.Rand)
+			}
 			if err != nil {
 				return err
 			}
-			file, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-			if err != nil {
-				return err
-			}
-			if _, err = file.Write(content); err == nil {
-				err = file.Sync()
-			}
-			if err := joinClose(err, file); err != nil {
-				return err
-			}
-			chain, err := digest.ParseKeyFile(content)
-			if err != nil {
-				return err
-			}
-			a.note("keep a copy in a safe place: without it the data is of no use")
-			return a.printKey(args[0], chain)
+			a.note("keep a copy in a safe place, apart from the data")
+			return a.keyStatus(args[0])
 		},
 	}
+	cmd.Flags().Var(choice(&kind, keyKindNames()...), "kind", "what it is for: "+strings.Join(keyKindNames(), ", "))
+	complete(cmd, "kind", keyKindNames()...)
+	return cmd
 }
 
 func keyStatus(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "status FILE",
-		Short:   "Show which keys a file holds, by id; never the keys",
+		Short:   "Say what a key file is for and which keys it holds, by id; never the keys",
 		Example: "  heyan key status /etc/heyan/keys/digest.key",
 		Args:    arguments("FILE"),
-		RunE: func(_ *cobra.Command, args []string) error {
-			info, err := os.Stat(args[0])
-			if err != nil {
-				return err
-			}
-			const others fs.FileMode = 0o077
-			if runtime.GOOS != "windows" && info.Mode().Perm()&others != 0 {
-				return &exitError{exitNo, args[0] + ": a key that others can read; the server refuses it", "run: chmod 600 " + shellQuote(args[0])}
-			}
-			content, err := os.ReadFile(args[0])
-			if err != nil {
-				return err
-			}
-			chain, err := digest.ParseKeyFile(content)
-			if err != nil {
-				return err
-			}
-			return a.printKey(args[0], chain)
-		},
+		RunE:    func(_ *cobra.Command, args []string) error { return a.keyStatus(args[0]) },
 	}
 }
 
-func (a *app) printKey(path string, chain *digest.Chain) error {
+// keyState is what is told of a key file.
+type keyState struct {
+	File    string   `json:"file"`
+	Kind    string   `json:"kind"`
+	IDs     []string `json:"ids,omitempty"`        // digest: from the innermost to the newest
+	Suite   string   `json:"suite,omitempty"`      // digest
+	Created string   `json:"created,omitempty"`    // digest: of the newest
+	Public  string   `json:"public_key,omitempty"` // log-sign: Ed25519, hexadecimal
+}
+
+func (a *app) keyStatus(path string) error {
+	state, err := readKey(path)
+	if errors.Is(err, keyfile.ErrReadable) {
+		return &exitError{exitNo, err.Error(), "a server refuses it; run: chmod 600 " + shellQuote(path)}
+	}
+	if err != nil {
+		return err
+	}
 	if a.json() {
-		return output.Value(a.Out, map[string]any{
-			"file": path, "ids": chain.IDs(), "suite": chain.Suite(), "created": chain.Created().UTC().Format(time.RFC3339),
-		})
+		return output.Value(a.Out, state)
 	}
 	table := output.NewTable()
-	table.Row("file", path)
-	table.Row("keys", strings.Join(chain.IDs(), " "))
-	table.Row("suite", chain.Suite())
-	table.Row("newest since", chain.Created().In(beijing).Format("2006-01-02 15:04:05"))
-	_, err := table.WriteTo(a.Out)
+	table.Row("file", state.File)
+	table.Row("kind", state.Kind)
+	if state.Kind == kindDigest {
+		table.Row("keys", strings.Join(state.IDs, " "))
+		table.Row("suite", state.Suite)
+		table.Row("newest since", state.Created)
+	}
+	if state.Public != "" {
+		table.Row("public key", state.Public)
+	}
+	_, err = table.WriteTo(a.Out)
 	return err
+}
+
+func readKey(path string) (keyState, error) {
+	chain, err := keyfile.ReadDigest(path)
+	if err == nil {
+		return keyState{File: path, Kind: kindDigest, IDs: chain.IDs(), Suite: chain.Suite(),
+			Created: chain.Created().UTC().Format(time.RFC3339)}, nil
+	}
+	for _, kind := range keyKinds() {
+		key, other := keyfile.Read(path, kind)
+		if other != nil {
+			continue
+		}
+		state := keyState{File: path, Kind: string(kind)}
+		if kind == keyfile.LogSign {
+			public, _ := ed25519.NewKeyFromSeed(key).Public().(ed25519.PublicKey)
+			state.Public = hex.EncodeToString(public)
+		}
+		return state, nil
+	}
+	return keyState{}, err
 }

@@ -157,7 +157,7 @@ func (a *app) readPeople(path string, limit int) (*sampleFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeSources([]*source{s})
+	defer closeSources([]*inputFile{s})
 	sample := &sampleFile{}
 	for len(sample.People) < limit {
 		row, problem, err := s.reader.Next()

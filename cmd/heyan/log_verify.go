@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/dial"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/saved"
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
@@ -104,11 +105,11 @@ func (a *app) proveDir(ctx context.Context, p *proving, notes [][]byte) error {
 		a.note("verified with the key that lies in the directory itself; --key takes one from a safer place")
 	}
 	if p.sealKey != "" {
-		raw, err := os.ReadFile(p.sealKey)
+		sealKey, err := keyfile.Read(p.sealKey, keyfile.LogSeal)
 		if err != nil {
 			return err
 		}
-		options.SealKey = sealKeyOf(raw)
+		options.SealKey = sealKey
 	}
 	log, err := netlog.OpenReader(options)
 	if err != nil {
@@ -134,14 +135,6 @@ func (a *app) proveDir(ctx context.Context, p *proving, notes [][]byte) error {
 		})
 	}
 	return a.printProof(answer, len(notes))
-}
-
-// sealKeyOf reads a key of 32 bytes, as they are or on one line in hexadecimal or base64.
-func sealKeyOf(raw []byte) []byte {
-	if key, err := parseBytes(string(raw), 32); err == nil {
-		return key
-	}
-	return raw
 }
 
 func (a *app) printProof(answer *heyanv1.VerifyLogResponse, given int) error {
