@@ -152,7 +152,9 @@ func (h *Header) Sealed() bool { return h.check != [checkSize]byte{} }
 
 func (h *Header) size() int64 { return int64(headerFixed + len(h.Origin) + 4) }
 
-// id names the file in its commits.
+// ID names the file: it stands in each of its commits, and no two files share one.
+func (h *Header) ID() [16]byte { return [idSize]byte(h.salt[:idSize]) }
+
 func (h *Header) id() []byte { return h.salt[:idSize] }
 
 func (h *Header) marshal() []byte {

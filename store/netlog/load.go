@@ -1,0 +1,330 @@
+package netlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/heyan-project/heyan/store/netlog/disk"
+	"github.com/heyan-project/heyan/store/netlog/sidecar"
+	"github.com/heyan-project/heyan/store/netlog/tree"
+	"github.com/heyan-project/heyan/store/netlog/wal"
+)
+
+// recover reads the directory for writing: strictly, cutting a torn tail of the last file, and leaving every file that
+// holds records closed and with a sidecar. The last signed checkpoint must be that of the tree that was read. Nothing
+// is changed before all was read and found good.
+func (r *Reader) recover(fsys disk.FS) (Recovery, error) {
+	names, err := walNames(r.dir)
+	if err != nil {
+		return Recovery{}, err
+	}
+	var tail wal.Tail
+	for i, name := range names {
+		if tail, err = r.recoverFile(name, i == len(names)-1); err != nil {
+			return Recovery{}, err
+		}
+	}
+	if r.size == 0 {
+		return Recovery{}, &wal.CorruptError{File: walDir, Reason: "no record at all, not even the first"}
+	}
+	if err := r.checkHead(); err != nil {
+		return Recovery{}, err
+	}
+	return r.clear(fsys, tail)
+}
+
+// recoverFile reads one file. Only the last one may have a torn tail, or no record.
+func (r *Reader) recoverFile(name string, last bool) (wal.Tail, error) {
+	p, tail, err := r.loadFile(name, last)
+	if err != nil {
+		return tail, err
+	}
+	if !last && (tail.Bytes > 0 || p.end == p.first) {
+		return tail, inFile(&wal.CorruptError{Offset: tail.Offset, Reason: "closed file ends in damage"}, name)
+	}
+	return tail, nil
+}
+
+// clear makes the directory as a writer expects it, given the tail of its last file.
+func (r *Reader) clear(fsys disk.FS, tail wal.Tail) (Recovery, error) {
+	rec := Recovery{Origin: r.Origin(), Size: r.size}
+	if err := removeTemporary(fsys, r.dir); err != nil {
+		return rec, err
+	}
+	last := r.parts[len(r.parts)-1]
+	if tail.Bytes > 0 {
+		if err := cut(fsys, last.path, tail.Offset); err != nil {
+			return rec, err
+		}
+		rec.File, rec.Offset, rec.CutBytes, rec.Committed = filepath.Base(last.path), tail.Offset, tail.Bytes, tail.Committed
+	}
+	if last.end == last.first {
+		// Nothing was ever acknowledged from it. The next file takes its name, and has a salt of its own.
+		r.parts = r.parts[:len(r.parts)-1]
+		if err := fsys.Remove(last.path); err != nil {
+			return rec, err
+		}
+		if err := fsys.SyncDir(filepath.Dir(last.path)); err != nil {
+			return rec, err
+		}
+	}
+	for _, p := range r.parts {
+		if p.memory != nil {
+			if err := r.settle(fsys, p); err != nil {
+				return rec, err
+			}
+		}
+	}
+	return rec, nil
+}
+
+func cut(fsys disk.FS, name string, size int64) error {
+	f, err := fsys.OpenFile(name, false)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(size); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+// loadFile adds a file's part to r: from its sidecar if that may be used, else by reading it. It is an error when the
+// file does not continue the log.
+func (r *Reader) loadFile(name string, last bool) (*part, wal.Tail, error) {
+	src, err := os.Open(name)
+	if err != nil {
+		return nil, wal.Tail{}, err
+	}
+	defer src.Close()
+	stat, err := src.Stat()
+	if err != nil {
+		return nil, wal.Tail{}, err
+	}
+	file, err := wal.NewReader(src, r.sealKey)
+	if err != nil {
+		return nil, wal.Tail{}, inFile(err, name)
+	}
+	header := file.Header()
+	if header.Origin != r.Origin() || header.First != r.size {
+		return nil, wal.Tail{}, inFile(&wal.CorruptError{Reason: fmt.Sprintf("file begins with record %d, expected %d", header.First, r.size)}, name)
+	}
+	p := &part{path: name, first: header.First, end: header.First, bytes: file.Start(), memory: &memory{}}
+	if p.identity, err = disk.Identify(name); err != nil {
+		return nil, wal.Tail{}, err
+	}
+	frontier, err := tree.Load(r.size, r)
+	if err != nil {
+		return nil, wal.Tail{}, fmt.Errorf("%w: %w", errNoTree, err)
+	}
+	if frontier.Root() != header.Root {
+		return nil, wal.Tail{}, inFile(&wal.CorruptError{Reason: "file begins with another tree"}, name)
+	}
+	r.addPart(p)
+	if !last && r.useSidecar(p, header, stat.Size()) {
+		return p, wal.Tail{}, nil
+	}
+	tail, err := r.scan(p, file, stat.Size(), &frontier)
+	if err != nil {
+		return p, wal.Tail{}, inFile(err, name)
+	}
+	return p, tail, nil
+}
+
+// errNoTree means that the tree before a file is not known, because what stood before it is damaged or gone.
+var errNoTree = errors.New("netlog: tree before this file is not known")
+
+// useSidecar takes a closed file's places and tree hashes from its sidecar. It is false when there is none that is whole
+// and this file's; then the file must be read.
+func (r *Reader) useSidecar(p *part, header wal.Header, size int64) bool {
+	info, err := sidecar.ReadInfo(p.sidePath())
+	if err != nil || info.ID != header.ID() || info.First != p.first || info.Bytes != size {
+		return false
+	}
+	p.end = info.End
+	if _, err := p.sidecar(); err != nil {
+		p.end = p.first
+		return false
+	}
+	p.bytes, p.memory = info.Bytes, nil
+	r.size = p.end
+	r.head = head{size: p.end, root: info.Root}
+	return true
+}
+
+// scan reads a part's batches into r as normal work would have put them there.
+func (r *Reader) scan(p *part, file *wal.Reader, size int64, frontier *tree.Frontier) (wal.Tail, error) {
+	var hashes, stored []tree.Hash
+	return file.Scan(size, func(b *wal.Batch) error {
+		hashes = hashes[:0]
+		for _, leaf := range b.Leaves {
+			hashes = append(hashes, tree.LeafHash(leaf))
+		}
+		var root tree.Hash
+		stored, root = grow(frontier, hashes, stored[:0])
+		if root != b.Root {
+			return &wal.CorruptError{Offset: b.Offset, Reason: "records do not give the root of their commit"}
+		}
+		r.publish(p, b.Offset, b.End, b.First, stored, head{b.Size, root, bytes.Clone(b.Checkpoint)})
+		return nil
+	})
+}
+
+// checkHead verifies the signature over the tree that was read, which covers every record before it.
+func (r *Reader) checkHead() error {
+	if r.head.checkpoint == nil { // the last part came from its sidecar
+		p, offset, err := r.locate(r.size - 1)
+		if err != nil {
+			return err
+		}
+		src, err := os.Open(p.path)
+		if err != nil {
+			return err
+		}
+		defer src.Close()
+		file, err := wal.NewReader(src, r.sealKey)
+		if err != nil {
+			return inFile(err, p.path)
+		}
+		batch, err := file.Read(offset, p.bytes, new(wal.Buffer))
+		if err != nil {
+			return inFile(err, p.path)
+		}
+		frontier, err := tree.Load(r.size, r)
+		if err != nil {
+			return err
+		}
+		if batch.Size != r.size || batch.Root != frontier.Root() {
+			return inFile(&wal.CorruptError{Offset: offset, Reason: "last commit is of another tree than the sidecars"}, p.path)
+		}
+		r.head = head{batch.Size, batch.Root, bytes.Clone(batch.Checkpoint)}
+	}
+	c, err := r.verifier.Open(r.head.checkpoint)
+	if err != nil || c.Size != r.head.size || c.Root != r.head.root {
+		return inFile(&wal.CorruptError{Offset: r.parts[len(r.parts)-1].bytes, Reason: "last checkpoint is not signed by this log"}, r.parts[len(r.parts)-1].path)
+	}
+	return nil
+}
+
+// ReaderOptions says what [OpenReader] reads. Dir is required.
+type ReaderOptions struct {
+	Dir string
+	// Key is the verifier key. It SHOULD come from elsewhere than Dir: whoever can write there can put another key
+	// beside another log. Empty takes the one in Dir.
+	Key string
+	// SealKey opens sealed records. Without it a sealed log can be verified in part only.
+	SealKey []byte
+}
+
+// OpenReader opens the log in Dir for reading, whether a server has it open or not, and changes nothing. It sees the
+// records that are durable now. Damage does not keep it from opening: what stands before and after it can be read, and
+// [Reader.Verify] names it. Errors: [ErrNoLog], [ErrKey] when the log is another key's, wal.ErrSealed, wal.ErrSealKey,
+// wal.ErrVersion.
+func OpenReader(opt ReaderOptions) (*Reader, error) {
+	id, err := readIdentity(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	key := opt.Key
+	if key == "" {
+		key = id.Key
+	}
+	verifier, err := tree.NewVerifier(key)
+	if err != nil {
+		return nil, err
+	}
+	if verifier.Key() != id.Key || verifier.Origin() != id.Origin {
+		return nil, ErrKey
+	}
+	r := newReader(opt.Dir, verifier, opt.SealKey)
+	names, err := walNames(opt.Dir)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		if err := r.loadLenient(name, i == len(names)-1); err != nil {
+			r.Close()
+			return nil, err
+		}
+	}
+	if r.head.checkpoint == nil && r.size > 0 {
+		// Without a checkpoint nothing can be proved, but records can be read and Verify will say why.
+		_ = r.checkHead()
+	}
+	return r, nil
+}
+
+// loadLenient is loadFile for a reader: damage leaves a part that ends early.
+func (r *Reader) loadLenient(name string, last bool) error {
+	p, _, err := r.loadFile(name, last)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, wal.ErrCorrupt) && !errors.Is(err, errNoTree) {
+		return err
+	}
+	if p != nil {
+		p.damage = err
+		return nil
+	}
+	first, ok := firstOf(name)
+	if !ok {
+		return nil
+	}
+	// The file cannot be placed by what was read before it, so by its name; its records are found by reading it.
+	p = &part{path: name, first: first, end: first, memory: &memory{}, damage: err}
+	r.addPart(p)
+	r.size = max(r.size, first)
+	return r.loadAlone(p, last)
+}
+
+// loadAlone reads a part whose predecessor is damaged: places, and tree hashes only if it has a sidecar.
+func (r *Reader) loadAlone(p *part, last bool) error {
+	src, err := os.Open(p.path)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	stat, err := src.Stat()
+	if err != nil {
+		return err
+	}
+	file, err := wal.NewReader(src, r.sealKey)
+	if errors.Is(err, wal.ErrCorrupt) {
+		return nil
+	}
+	if err != nil {
+		return inFile(err, p.path)
+	}
+	if h := file.Header(); h.Origin != r.Origin() || h.First != p.first {
+		return nil
+	}
+	if !last && r.useSidecar(p, file.Header(), stat.Size()) {
+		return nil
+	}
+	_, err = file.Scan(stat.Size(), func(b *wal.Batch) error {
+		r.publish(p, b.Offset, b.End, b.First, nil, head{b.Size, b.Root, bytes.Clone(b.Checkpoint)})
+		return nil
+	})
+	if err != nil && !errors.Is(err, wal.ErrCorrupt) {
+		return err
+	}
+	p.damage = err
+	return nil
+}
+
+// firstOf returns the index in a file's name.
+func firstOf(name string) (uint64, bool) {
+	var first uint64
+	n, err := fmt.Sscanf(filepath.Base(name), "%020d"+walSuffix, &first)
+	return first, n == 1 && err == nil && first < math.MaxInt64
+}
