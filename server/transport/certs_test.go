@@ -96,3 +96,12 @@ func reissue(t testing.TB, template *x509.Certificate, a *authority) *x509.Certi
 	}
 	return cert
 }
+
+// intermediate makes a CA below a.
+func (a *authority) intermediate(t testing.TB) *authority {
+	t.Helper()
+	leaf := a.issue(t, func(c *x509.Certificate) {
+		c.Subject.CommonName, c.IsCA, c.BasicConstraintsValid, c.KeyUsage, c.ExtKeyUsage = "intermediate", true, true, x509.KeyUsageCertSign, nil
+	})
+	return &authority{leaf.Leaf, leaf.PrivateKey.(*ecdsa.PrivateKey)}
+}

@@ -329,6 +329,7 @@ func TestBytesThatAreNoTLS(t *testing.T) {
 		{"SSH", "SSH-2.0-OpenSSH_9.2\r\n", false, transport.Plaintext},
 		{"zeros", strings.Repeat("\x00", 64), false, transport.Plaintext},
 		{"a record, then garbage", "\x16\x03\x01\x00\x10" + strings.Repeat("\xff", 40), false, transport.Other},
+		{"a record of 65535 bytes", "\x16\x03\x01\xff\xff" + strings.Repeat("\x01", 40), false, transport.Other},
 		{"a hello that breaks off", "\x16\x03\x01\x02\x00\x01\x00", true, transport.Closed},
 		{"nothing", "", true, transport.Closed},
 		{"a hello that never ends", "\x16\x03\x01\x02\x00\x01\x00", false, transport.Timeout},
@@ -653,6 +654,37 @@ func TestIssuers(t *testing.T) {
 		if want != p.Issuers[0] && want != p.Issuers[1] {
 			t.Errorf("%s is not among %v", want, p.Issuers)
 		}
+	}
+}
+
+// The issuer is the CA that signed the certificate, not the root above it.
+func TestIssuerIsTheNearest(t *testing.T) {
+	s := serve(t, nil)
+	middle := s.ca.intermediate(t)
+	cert := middle.issue(t, nil)
+	cert.Certificate = append(cert.Certificate, middle.cert.Raw)
+	if _, err := s.call(t, s.client(cert)); err != nil {
+		t.Fatal(err)
+	}
+	if p := within(t, s.opened).Peer; p == nil || p.Issuer != middle.digest() || p.Fingerprint != digest(cert.Leaf.Raw) {
+		t.Errorf("%+v", p)
+	}
+}
+
+// A client's certificate may itself be in the pool: it is its own issuer.
+func TestPinnedCertificate(t *testing.T) {
+	pinned := newAuthority(t, "elsewhere").issue(t, nil)
+	s := serve(t, func(c *transport.Config) {
+		m := *c.Certificates.Material()
+		m.ClientCAs = x509.NewCertPool()
+		m.ClientCAs.AddCert(pinned.Leaf)
+		c.Certificates = transport.Static(&m)
+	})
+	if _, err := s.call(t, s.client(pinned)); err != nil {
+		t.Fatal(err)
+	}
+	if p := within(t, s.opened).Peer; p == nil || p.Issuer != p.Fingerprint || p.Issuer != digest(pinned.Leaf.Raw) {
+		t.Errorf("%+v", p)
 	}
 }
 
