@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"math/rand/v2"
+	random "math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,11 +14,11 @@ import (
 
 func small(t testing.TB, path string, rows int) [][AnchorSize]byte {
 	t.Helper()
-	w, err := Create(path, Header{Dataset: "d", Generation: "g", Suite: "s"}, make([]byte, KeySize), Options{})
+	w, err := Create(path, Header{Dataset: "d", Generation: "g", Suite: "s"}, make([]byte, KeySize), Options{Random: random.NewChaCha8([32]byte{1})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rng := rand.New(rand.NewPCG(1, 2))
+	rng := random.New(random.NewPCG(1, 2))
 	var anchors [][AnchorSize]byte
 	for range rows {
 		var a [AnchorSize]byte
@@ -66,7 +66,7 @@ func TestWithoutMapping(t *testing.T) {
 }
 
 func TestSketch(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 1))
+	rng := random.New(random.NewPCG(1, 1))
 	for _, n := range []int{0, 1, 100, maxKept, maxKept + 1, 50_000, 300_000} {
 		var s sketch
 		for range n {

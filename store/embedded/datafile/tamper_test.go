@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -226,6 +227,9 @@ func TestCloseDuringIterate(t *testing.T) {
 				t.Errorf("Lookup in Iterate: %v, %v", found, err)
 			}
 			must(t, r.Close())
+			if _, _, err := r.Lookup(a, nil); !errors.Is(err, datafile.ErrClosed) {
+				t.Errorf("Lookup after Close: %v, want ErrClosed", err)
+			}
 		}
 		seen++
 		return nil
@@ -236,6 +240,9 @@ func TestCloseDuringIterate(t *testing.T) {
 }
 
 func TestLookupAllocatesNothing(t *testing.T) {
+	if raceDetector() {
+		t.Skip("sync.Pool forgets on purpose under the race detector")
+	}
 	rows := randomRows(5000, 1)
 	path := filepath.Join(t.TempDir(), "f")
 	build(t, path, rows, datafile.Options{})
@@ -255,6 +262,11 @@ func TestLookupAllocatesNothing(t *testing.T) {
 	}); n >= 1 {
 		t.Errorf("%v allocations for a hit and a miss", n)
 	}
+}
+
+func raceDetector() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // A crash in the middle of Finish: whatever is left, it is not under the final name, and does not

@@ -260,9 +260,12 @@ func TestCrash(t *testing.T) {
 func TestCrashWhileCreating(t *testing.T) {
 	for stopAt := range 200 {
 		base := vfs.NewCrashableMem()
+		var mu sync.Mutex // Pebble writes from several goroutines
 		done := 0
 		var crashed *vfs.MemFS
 		watching := errorfs.Wrap(base, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			mu.Lock()
+			defer mu.Unlock()
 			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
 				if done++; done == stopAt+1 {
 					crashed = base.CrashClone(vfs.CrashCloneCfg{})

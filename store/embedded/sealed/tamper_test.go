@@ -168,6 +168,19 @@ func TestPurgeRemovesOverwrittenValues(t *testing.T) {
 	}
 }
 
+// A log that is kept to be written over would keep what was deleted.
+func TestObsoleteLogsAreNotKept(t *testing.T) {
+	db := open(t, vfs.NewMem())
+	defer closing(t, db)
+	for range 3 {
+		put(t, db, "k", "v")
+		must(t, db.Flush())
+		if n := db.Metrics().WAL.ObsoleteFiles; n != 0 {
+			t.Errorf("%d logs are kept for reuse", n)
+		}
+	}
+}
+
 // Purge claims nothing while an iterator holds the files.
 func TestPurgeWaitsForIterators(t *testing.T) {
 	db := open(t, vfs.NewMem())
@@ -343,7 +356,8 @@ func (quiet) Infof(string, ...any)  {}
 func (quiet) Errorf(string, ...any) {}
 func (quiet) Fatalf(string, ...any) { panic("fatal") }
 
-// Neither errors nor the operator's log quote keys or values, whatever is wrong with the files.
+// Whatever is wrong with the files, the operator is told, and neither errors nor log quote a key or
+// value. That they could not if Pebble did is tested beside watch and failure.
 func TestNothingQuotes(t *testing.T) {
 	base := vfs.NewMem()
 	db := open(t, base)
