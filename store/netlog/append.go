@@ -179,14 +179,14 @@ func (l *Log) commit(b *batch) error {
 	if err != nil {
 		return err
 	}
-	l.watched.planned.Store(l.file.Size() + prepared.Size())
+	l.watched.planned.Store(l.file.FileSizeWith(prepared))
 	// THE COMMIT POINT. When Commit has returned nil, and not before, the records exist: they survive a crash, readers
 	// see them, and replies may leave. If it fails, nobody knows whether they exist, and the log stops.
 	offset, err := l.file.Commit(prepared)
 	if err != nil {
 		return err
 	}
-	l.watched.durable.Store(l.file.Size())
+	l.watched.durable.Store(l.file.FileSize())
 	l.publish(l.part, offset, l.file.Size(), first, stored, head{size, root, checkpoint})
 	l.commits.Add(1)
 	if !l.finish(b) {

@@ -55,11 +55,18 @@ func (r *Reader) clear(fsys disk.FS, tail wal.Tail) (Recovery, error) {
 	if err := removeTemporary(fsys, r.dir); err != nil {
 		return rec, err
 	}
+	for _, p := range r.parts {
+		// What stands behind the last commit is a torn tail, or zeros.
+		if size, err := p.identity.Check(); err != nil {
+			return rec, err
+		} else if size > p.bytes {
+			if err := cut(fsys, p.path, p.bytes); err != nil {
+				return rec, err
+			}
+		}
+	}
 	last := r.parts[len(r.parts)-1]
 	if tail.Bytes > 0 {
-		if err := cut(fsys, last.path, tail.Offset); err != nil {
-			return rec, err
-		}
 		rec.File, rec.Offset, rec.CutBytes, rec.Committed = filepath.Base(last.path), tail.Offset, tail.Bytes, tail.Committed
 	}
 	if last.end == last.first {

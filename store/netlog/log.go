@@ -1,6 +1,7 @@
 package netlog
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -56,7 +57,7 @@ func (l *Log) begin() error {
 	first := l.frontier.Size()
 	name := filepath.Join(l.dir, walDir, fmt.Sprintf("%020d%s", first, walSuffix))
 	header := wal.Header{Origin: l.Origin(), First: first, Root: l.frontier.Root()}
-	file, err := wal.Create(l.opt.FS, name, header, l.opt.SealKey, l.opt.Rand)
+	file, err := wal.Create(l.opt.FS, name, header, l.opt.SealKey, min(wal.Pave, l.opt.FileSize), l.opt.Rand)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,8 @@ func (l *Log) begin() error {
 
 // rotate closes the full file and begins the next. The full one's sidecar is written beside the work.
 func (l *Log) rotate() error {
-	if err := l.file.Close(); err != nil {
+	l.watched.mayShrink(l.file.Size())
+	if err := errors.Join(l.file.Trim(), l.file.Close()); err != nil {
 		return err
 	}
 	full := l.part
@@ -111,9 +113,10 @@ func (l *Log) Close() error {
 	select {
 	case <-l.drained:
 		l.tasks.Wait()
-		if closeErr := l.file.Close(); err == nil {
-			err = closeErr
+		if err == nil {
+			err = l.file.Trim()
 		}
+		err = errors.Join(err, l.file.Close())
 		l.Reader.Close()
 		l.lock.Close()
 	default:

@@ -249,7 +249,7 @@ func TestVerifyResigned(t *testing.T) {
 		o, err := out.withDefaults()
 		must(t, err)
 		path := filepath.Join(t.TempDir(), "a.wal")
-		w, err := wal.Create(o.FS, path, h, nil, o.Rand)
+		w, err := wal.Create(o.FS, path, h, nil, 0, o.Rand)
 		must(t, err)
 		f, err := tree.Load(h.First, mustReader(t, opt))
 		must(t, err)

@@ -34,6 +34,14 @@ func (w *watched) follow(id disk.Identity, size int64) {
 	w.planned.Store(size)
 }
 
+// mayShrink says that the live file is about to be cut to size. It waits for a check that is under way, which compares
+// with the larger one.
+func (w *watched) mayShrink(size int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.durable.Store(size)
+}
+
 // guard makes the watch stop the log when path is unlinked or replaced.
 func (l *Log) guard(path string) error {
 	id, err := disk.Identify(path)

@@ -28,10 +28,10 @@ var (
 	ErrReplaced = errors.New("disk: file was unlinked or replaced")
 )
 
-// File is a file being written from its start to its end.
+// File is a file being written.
 type File interface {
-	// Write appends. A short write returns an error, and the file MUST then not be used any more.
-	io.Writer
+	// WriteAt writes at an offset. A short write returns an error, and the file MUST then not be used any more.
+	io.WriterAt
 	// Sync makes data and size durable.
 	Sync() error
 	// Truncate sets the size; it is durable after Sync.
@@ -113,6 +113,14 @@ type Pending struct {
 	File
 	fsys FS
 	name string
+	size int64
+}
+
+// Write appends.
+func (p *Pending) Write(b []byte) (int, error) {
+	n, err := p.File.WriteAt(b, p.size)
+	p.size += int64(n)
+	return n, err
 }
 
 // TempSuffix is the end of temporary names.

@@ -158,7 +158,7 @@ func (r *Reader) fill(b []byte, offset int64) error {
 // Tail is what a scan found behind the last valid batch.
 type Tail struct {
 	Offset int64 // where the valid part ends
-	Bytes  int64 // how much is behind it
+	Bytes  int64 // how much is behind it, not counting zeros at the end
 	// Committed is the tree size that a commit among these bytes names, or zero: the batch was written whole or nearly
 	// so. Its flush may have been reported, if it was damaged later.
 	Committed uint64
@@ -193,8 +193,12 @@ func (r *Reader) scanFrom(offset int64, number, index uint64, size int64, fn fun
 
 // tail judges the bytes from offset on, where batch number should stand and does not.
 func (r *Reader) tail(offset, size int64, number uint64) (Tail, error) {
-	t := Tail{Offset: offset, Bytes: size - offset}
-	err := r.commits(offset, size, func(c Commit, _ int64) error {
+	t := Tail{Offset: offset}
+	err := r.lastNonZero(offset, size, &t.Bytes)
+	if err != nil || t.Bytes == 0 {
+		return t, err
+	}
+	err = r.commits(offset, size, func(c Commit, _ int64) error {
 		if c.Number != number {
 			return damaged(offset, "damaged before a later commit")
 		}
@@ -202,6 +206,24 @@ func (r *Reader) tail(offset, size int64, number uint64) (Tail, error) {
 		return nil
 	})
 	return t, err
+}
+
+// lastNonZero sets n to how many bytes stand between offset and the last one that is not zero.
+func (r *Reader) lastNonZero(offset, size int64, n *int64) error {
+	b := make([]byte, 64<<10)
+	for at := offset; at < size; at += int64(len(b)) {
+		part := b[:min(int64(len(b)), size-at)]
+		if err := r.fill(part, at); err != nil {
+			if errors.Is(err, errTorn) {
+				return nil // the file shrank under the scan
+			}
+			return err
+		}
+		if used := len(bytes.TrimRight(part, "\x00")); used > 0 {
+			*n = at - offset + int64(used)
+		}
+	}
+	return nil
 }
 
 // commits finds the valid commit frames between offset and size, wherever they stand, by the file's id.

@@ -23,9 +23,14 @@ var batches = [][]string{{"a", "bb"}, {"ccc"}, {"dddd", "", "f"}}
 // write makes a file of the batches and returns its bytes and where each batch ends.
 func write(t testing.TB, key []byte, batches [][]string) (content []byte, ends []int) {
 	t.Helper()
+	return writePaved(t, key, batches, 0)
+}
+
+func writePaved(t testing.TB, key []byte, batches [][]string, pave int64) (content []byte, ends []int) {
+	t.Helper()
 	name := filepath.Join(t.TempDir(), "a.wal")
 	h := Header{Origin: "node-1-ab", First: 10, Root: [32]byte{9}}
-	w, err := Create(disk.OS(), name, h, key, rand.Reader)
+	w, err := Create(disk.OS(), name, h, key, pave, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +52,8 @@ func write(t testing.TB, key []byte, batches [][]string) (content []byte, ends [
 		}
 		ends = append(ends, int(w.Size()))
 	}
-	if content, err = os.ReadFile(name); err != nil || len(content) != int(w.Size()) {
-		t.Fatal(len(content), w.Size(), err)
+	if content, err = os.ReadFile(name); err != nil || len(content) != int(w.FileSize()) {
+		t.Fatal(len(content), w.FileSize(), err)
 	}
 	return content, ends
 }
@@ -94,6 +99,54 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
+// TestPaved: zeros ahead of the batches are neither records nor damage, and a paved file holds the same.
+func TestPaved(t *testing.T) {
+	forms(t, func(t *testing.T, key []byte) {
+		for _, pave := range []int64{1, 100, 333, 5000} {
+			content, ends := writePaved(t, key, batches, pave)
+			got, tail, err := scan(content, key)
+			if err != nil || tail != (Tail{Offset: int64(ends[2])}) || !reflect.DeepEqual(got, batches) {
+				t.Errorf("paved by %d: %q, %+v, %v", pave, got, tail, err)
+			}
+			if len(content) == ends[2] && pave == 5000 {
+				t.Error("not paved")
+			}
+			content = append(content, 1)
+			if _, tail, err := scan(content, key); err != nil || int(tail.Offset+tail.Bytes) != len(content) {
+				t.Errorf("a byte behind the zeros: %+v, %v", tail, err)
+			}
+		}
+	})
+}
+
+func TestTrim(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.wal")
+	w, err := Create(disk.OS(), name, Header{Origin: "x"}, nil, 1000, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	var body Body
+	body.Add([]byte("a"))
+	p, err := w.Prepare(&body, 1, [32]byte{}, []byte("c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := w.FileSizeWith(p)
+	if _, err := w.Commit(p); err != nil || w.FileSize() != want {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(name); err != nil || info.Size() != want || want != w.Size()+1000 {
+		t.Fatal(info.Size(), want, err)
+	}
+	if err := w.Trim(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(name); err != nil || info.Size() != w.Size() || w.FileSize() != w.Size() {
+		t.Fatal(info.Size(), err)
+	}
+}
+
 func TestSealKey(t *testing.T) {
 	content, _ := write(t, sealKey, batches)
 	if _, _, err := scan(content, nil); !errors.Is(err, ErrSealed) {
@@ -106,7 +159,7 @@ func TestSealKey(t *testing.T) {
 	if bytes.Equal(content[headerFixed+20:], other[headerFixed+20:]) {
 		t.Error("two files of the same records are sealed alike")
 	}
-	if _, err := Create(disk.OS(), filepath.Join(t.TempDir(), "x"), Header{}, []byte("short"), rand.Reader); err == nil {
+	if _, err := Create(disk.OS(), filepath.Join(t.TempDir(), "x"), Header{}, []byte("short"), 0, rand.Reader); err == nil {
 		t.Error("a short seal key is taken")
 	}
 }
@@ -143,7 +196,7 @@ func TestTornTail(t *testing.T) {
 				if err != nil || len(got) != whole || int(tail.Offset) != valid {
 					t.Fatalf("%s at %d: %d batches, tail %+v, %v", name, n, len(got), tail, err)
 				}
-				if int(tail.Offset+tail.Bytes) != len(torn) {
+				if int(tail.Offset+tail.Bytes) != max(valid, len(bytes.TrimRight(torn, "\x00"))) {
 					t.Fatalf("%s at %d: tail %+v of %d bytes", name, n, tail, len(torn))
 				}
 			}
@@ -267,7 +320,7 @@ func TestWriteFaults(t *testing.T) {
 		},
 	} {
 		fsys := disktest.New()
-		w, err := Create(fsys, filepath.Join(t.TempDir(), "a.wal"), Header{Origin: "x"}, nil, rand.Reader)
+		w, err := Create(fsys, filepath.Join(t.TempDir(), "a.wal"), Header{Origin: "x"}, nil, 0, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +339,7 @@ func TestWriteFaults(t *testing.T) {
 }
 
 func TestPrepareLimits(t *testing.T) {
-	w, err := Create(disk.OS(), filepath.Join(t.TempDir(), "a.wal"), Header{Origin: "x", First: 5}, nil, rand.Reader)
+	w, err := Create(disk.OS(), filepath.Join(t.TempDir(), "a.wal"), Header{Origin: "x", First: 5}, nil, 0, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

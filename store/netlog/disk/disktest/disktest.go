@@ -1,12 +1,13 @@
 // Package disktest is a file system for tests that records every change, lets a test refuse, shorten or delay each,
 // and builds the states in which a crash could have left the disk.
 //
-// The model of a crash: what was flushed is there. Of what was written to a file since its last flush, any part may be
-// missing, from the end or from the middle (then zeros stand there). Of the names changed since the directory's last
-// flush, any number of the latest may be undone.
+// The model of a crash: what was flushed is there. Of what was written to a file since its last flush, the first part or
+// the last part may be missing: then what was there before stands there, or zeros, or the file is shorter. Of the names
+// changed since the directory's last flush, any number of the latest may be undone.
 package disktest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"iter"
@@ -40,7 +41,7 @@ type Op struct {
 	Name string // of the file or directory, as the caller named it
 	To   string // Rename
 	Data []byte // Write
-	Size int64  // Truncate
+	At   int64  // Write: the offset; Truncate: the size
 }
 
 // Short is an error that a hook returns to let the first N bytes of a Write through.
@@ -138,11 +139,11 @@ func (f *FS) SyncDir(dir string) error {
 	return f.do(Op{Kind: SyncDir, Name: dir}, func() error { return f.under.SyncDir(dir) })
 }
 
-func (f *file) Write(b []byte) (int, error) {
-	op := Op{Kind: Write, Name: f.name, Data: slices.Clone(b)}
-	err := f.fs.do(op, func() error { _, err := f.under.Write(b); return err })
+func (f *file) WriteAt(b []byte, at int64) (int, error) {
+	op := Op{Kind: Write, Name: f.name, Data: slices.Clone(b), At: at}
+	err := f.fs.do(op, func() error { _, err := f.under.WriteAt(b, at); return err })
 	if short, ok := err.(Short); ok {
-		n, _ := f.under.Write(b[:min(short.N, len(b))])
+		n, _ := f.under.WriteAt(b[:min(short.N, len(b))], at)
 		return n, io.ErrShortWrite
 	}
 	if err != nil {
@@ -156,7 +157,7 @@ func (f *file) Sync() error {
 }
 
 func (f *file) Truncate(size int64) error {
-	return f.fs.do(Op{Kind: Truncate, Name: f.name, Size: size}, func() error { return f.under.Truncate(size) })
+	return f.fs.do(Op{Kind: Truncate, Name: f.name, At: size}, func() error { return f.under.Truncate(size) })
 }
 
 func (f *file) Close() error { return f.under.Close() }
@@ -182,10 +183,40 @@ func (i Image) Restore(root, dir string) error {
 	return nil
 }
 
-// node is a file's content: what is durable, and what was written since.
+// node is a file's content: what is durable, and what was written since, to the bytes [from, to).
 type node struct {
 	durable  []byte
 	volatile []byte
+	from, to int
+}
+
+func (n *node) write(at int, b []byte) {
+	if n.from == n.to {
+		n.from, n.to = at, at
+	}
+	n.from = min(n.from, at)
+	// Zeros at the end only make the file longer; tearing them shows nothing that the cut before them does not.
+	n.to = max(n.to, at+len(bytes.TrimRight(b, "\x00")))
+	grown := slices.Clone(n.volatile)
+	if end := at + len(b); end > len(grown) {
+		grown = append(grown, make([]byte, end-len(grown))...)
+	}
+	copy(grown[at:], b)
+	n.volatile = grown
+}
+
+func (n *node) sync() {
+	n.durable, n.from, n.to = n.volatile, 0, 0
+}
+
+// torn returns what may be found when only the first, or only the last part of what was written is there.
+func (n *node) torn(cut int) [][]byte {
+	before := make([]byte, max(len(n.durable), len(n.volatile)))
+	copy(before, n.durable)
+	first := append(slices.Clone(n.volatile[:cut]), n.durable[min(cut, len(n.durable)):]...)
+	longer := append(slices.Clone(n.volatile[:cut]), before[cut:]...)
+	last := append(slices.Clone(before[:cut]), n.volatile[cut:]...)
+	return [][]byte{first, longer, last}
 }
 
 type nameOp struct {
@@ -218,11 +249,11 @@ func Crash(ops []Op, tears int) iter.Seq[Image] {
 		case Open:
 			handles[op.Name] = current[op.Name]
 		case Write:
-			handles[op.Name].volatile = append(handles[op.Name].volatile, op.Data...)
+			handles[op.Name].write(int(op.At), op.Data)
 		case Truncate:
-			handles[op.Name].volatile = slices.Clone(handles[op.Name].volatile[:op.Size])
+			handles[op.Name].volatile = slices.Clone(handles[op.Name].volatile[:op.At])
 		case Sync:
-			handles[op.Name].durable = slices.Clone(handles[op.Name].volatile)
+			handles[op.Name].sync()
 		case Rename:
 			n := current[op.Name]
 			change(op.Name, nil)
@@ -283,20 +314,15 @@ func yieldContents(names map[string]*node, tears int, yield func(Image) bool) bo
 		if !yield(image(name, n.durable)) {
 			return false
 		}
-		if len(n.volatile) < len(n.durable) {
-			continue // a truncation is there or not
-		}
-		start, step := len(n.durable), 1
-		if size := len(n.volatile) - start; tears > 0 && size > tears {
+		step := 1
+		if size := n.to - n.from; tears > 0 && size > tears {
 			step = size / tears
 		}
-		for cut := start + step; cut < len(n.volatile); cut += step {
-			zeroed := slices.Clone(n.volatile)
-			clear(zeroed[start:cut])
-			tail := slices.Clone(n.volatile)
-			clear(tail[cut:])
-			if !yield(image(name, n.volatile[:cut])) || !yield(image(name, zeroed)) || !yield(image(name, tail)) {
-				return false
+		for cut := n.from + step; cut < min(n.to, len(n.volatile)); cut += step {
+			for _, content := range n.torn(cut) {
+				if !yield(image(name, content)) {
+					return false
+				}
 			}
 		}
 	}
