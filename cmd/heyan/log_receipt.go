@@ -145,7 +145,7 @@ func (a *app) proveReceipt(receipt *heyanv1.Receipt, key tree.Verifier, c claim)
 	p.InLog, p.Index, p.Origin, p.Size = text, at, place.Origin, place.Size
 	leaf, err := saved.Decode(receipt.GetLeaf())
 	if err == nil {
-		p.Record, err = output.Marshal(leaf)
+		p.Record, err = output.Sparse(leaf)
 	}
 	if err != nil {
 		return &exitError{exitNo, "the receipt's leaf is no record of the log", ""}
@@ -153,7 +153,7 @@ func (a *app) proveReceipt(receipt *heyanv1.Receipt, key tree.Verifier, c claim)
 	if len(receipt.GetResolutionLeaf()) > 0 {
 		_, _, p.ResolutionInLog = inLog(receipt.GetResolutionLeaf(), receipt.GetResolutionProof(), key)
 		if resolution, err := saved.Decode(receipt.GetResolutionLeaf()); err == nil {
-			if p.ResolutionRecord, err = output.Marshal(resolution); err != nil {
+			if p.ResolutionRecord, err = output.Sparse(resolution); err != nil {
 				return err
 			}
 		}

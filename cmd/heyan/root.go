@@ -31,6 +31,7 @@ type subcommand struct {
 // subcommands is every subcommand, in the order of the help text.
 func subcommands() []subcommand {
 	return []subcommand{
+		{groupUse, demoCommand},
 		{groupUse, verifyCommand},
 		{groupUse, normalizeCommand},
 		{groupUse, productCommand},
@@ -48,6 +49,10 @@ func subcommands() []subcommand {
 		{groupCompliance, legalBasisCommand},
 		{groupCompliance, policyCommand},
 		{groupAudit, logCommand},
+		{groupServer, initCommand},
+		{groupServer, serveCommand},
+		{groupServer, testserverCommand},
+		{groupServer, configCommand},
 		{groupServer, keyCommand},
 		{groupServer, healthcheckCommand},
 		{groupServer, loadtestCommand},

@@ -11,7 +11,9 @@
 package dataset
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/heyan-project/heyan/verifier/digest"
@@ -219,4 +221,14 @@ func (d *Dataset) Next() int64 {
 		last = max(last, d.Generations[i].Number)
 	}
 	return last + 1
+}
+
+// Freshest sorts datasets with an active generation by the age of their data, the newest first; of equals the
+// operator's order decides, then the id.
+func Freshest(active []*Dataset) {
+	slices.SortFunc(active, func(a, b *Dataset) int {
+		x, _ := a.Active()
+		y, _ := b.Active()
+		return cmp.Or(y.AsOf.Compare(x.AsOf), cmp.Compare(a.Order, b.Order), cmp.Compare(a.ID, b.ID))
+	})
 }

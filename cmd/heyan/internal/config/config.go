@@ -114,6 +114,22 @@ func Load(path string) (*Config, error) {
 	return c, nil
 }
 
+// LoadUnchecked reads a file that Load refused, as far as its form allows, to find the log that the refusal is
+// recorded in. Never serve with it.
+func LoadUnchecked(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	c := Default()
+	c.dir = filepath.Dir(path)
+	if err := yaml.Unmarshal(text, &c); err != nil {
+		return nil, err
+	}
+	c.resolve()
+	return &c, nil
+}
+
 // Parse reads and checks a configuration whose relative paths start at dir.
 func Parse(text []byte, dir string) (*Config, error) {
 	c := Default()

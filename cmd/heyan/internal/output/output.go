@@ -96,27 +96,26 @@ func Line(w io.Writer, m proto.Message) error {
 	return err
 }
 
-// Marshal returns m as compact proto JSON. Members without a value are left out, but for the lists of m itself:
-// a listing without results reads {"clients":[]}, which a program can iterate over.
-//
-// protojson varies its white space from build to build on purpose; here it is removed.
+// Marshal returns m as compact proto JSON. Members without a value are there with their default, but for messages and
+// optional ones: a program finds "reused":false, "index":"0" and "clients":[].
 func Marshal(m proto.Message) ([]byte, error) {
-	raw, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	return compact(protojson.MarshalOptions{UseProtoNames: true, EmitDefaultValues: true}, m)
+}
+
+// Sparse is Marshal without the members that have no value.
+func Sparse(m proto.Message) ([]byte, error) {
+	return compact(protojson.MarshalOptions{UseProtoNames: true}, m)
+}
+
+// compact removes white space, which protojson varies from build to build on purpose.
+func compact(options protojson.MarshalOptions, m proto.Message) ([]byte, error) {
+	raw, err := options.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
 	var buffer bytes.Buffer
 	if err := json.Compact(&buffer, raw); err != nil {
 		return nil, err
-	}
-	if buffer.String() != "{}" {
-		return buffer.Bytes(), nil
-	}
-	fields := m.ProtoReflect().Descriptor().Fields()
-	for i := range fields.Len() {
-		if field := fields.Get(i); field.IsList() {
-			return []byte(`{"` + string(field.Name()) + `":[]}`), nil
-		}
 	}
 	return buffer.Bytes(), nil
 }

@@ -64,10 +64,14 @@ func TestCleanLeavesNothingThatSteersATerminal(t *testing.T) {
 
 func TestMarshal(t *testing.T) {
 	empty, err := Marshal(&heyanv1.ListClientsResponse{})
-	if err != nil || string(empty) != `{"clients":[]}` {
+	if err != nil || string(empty) != `{"clients":[],"next_page_token":""}` {
 		t.Errorf("empty list = %s, %v", empty, err)
 	}
-	full, err := Marshal(&heyanv1.Client{Id: "acme", DisplayName: "<Acme> & 公司"})
+	position, err := Marshal(&heyanv1.LogPosition{Origin: "a"})
+	if err != nil || string(position) != `{"origin":"a","index":"0"}` {
+		t.Errorf("position = %s, %v", position, err)
+	}
+	full, err := Sparse(&heyanv1.Client{Id: "acme", DisplayName: "<Acme> & 公司"})
 	if err != nil || string(full) != `{"id":"acme","display_name":"<Acme> & 公司"}` {
 		t.Errorf("client = %s, %v", full, err)
 	}

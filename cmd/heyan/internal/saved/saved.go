@@ -19,7 +19,6 @@ import (
 	"reflect"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
@@ -65,7 +64,7 @@ func NewEntry(m *heyanv1.ListLogEntriesResponse) (Entry, *logv1.Record, error) {
 	if len(m.GetLeafHash()) > 0 && string(m.GetLeafHash()) != string(hash[:]) {
 		return Entry{}, nil, fmt.Errorf("record %d: its bytes do not have the hash that the server sent", m.GetPosition().GetIndex())
 	}
-	shown, err := output.Marshal(record)
+	shown, err := output.Sparse(record)
 	if err != nil {
 		return Entry{}, nil, err
 	}
@@ -94,7 +93,7 @@ func (e Entry) shows() error {
 	if e.Time != Time(record) {
 		return fmt.Errorf("the time shown is not the leaf's")
 	}
-	want, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(record)
+	want, err := output.Sparse(record)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+)
+
+// logs pulls the log, proves it offline, and checks a receipt with and without its opening.
+func (d *demo) logs(ctx context.Context) error {
+	saved, key := filepath.Join(d.home, "log.jsonl"), filepath.Join(d.home, "log.vkey")
+	if err := os.WriteFile(key, []byte(d.i.log.Key()+"\n"), 0o600); err != nil {
+		return err
+	}
+	audit := func(args ...string) string { return d.exit(ctx, "", append(args, "--profile", "audit")...) }
+	d.add("network log", "the auditor pulls every record", "exit 0", audit("log", "list", "--save", saved), "")
+	d.add("network log", "proven here, without the server", "exit 0", d.exit(ctx, "", "log", "verify", "--file", saved, "--key", key), "")
+	if err := tamper(saved, filepath.Join(d.home, "tampered.jsonl")); err != nil {
+		return err
+	}
+	d.add("network log", "the same with one record changed", "exit 1", d.exit(ctx, "", "log", "verify", "--file", filepath.Join(d.home, "tampered.jsonl"), "--key", key), "")
+	d.add("network log", "proven on the server", "exit 0", audit("log", "verify"), "")
+	return d.receipt(ctx, key)
+}
+
+// exit runs a command line with the demo's profiles and returns its exit code as text.
+func (d *demo) exit(ctx context.Context, in string, args ...string) string {
+	var out, errs strings.Builder
+	return fmt.Sprintf("exit %d", d.within(ctx, d.home, strings.NewReader(in), &out, &errs, args...))
+}
+
+// tamper copies a saved log and changes one byte of one record.
+func tamper(from, to string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(string(text), "\n")
+	line := []byte(lines[len(lines)/2])
+	at := strings.Index(string(line), `"leaf":"`)
+	if at < 0 {
+		return fmt.Errorf("%s has no leaf in its middle line", from)
+	}
+	at += len(`"leaf":"`) + 20
+	if line[at] == 'A' {
+		line[at] = 'B'
+	} else {
+		line[at] = 'A'
+	}
+	lines[len(lines)/2] = string(line)
+	return os.WriteFile(to, []byte(strings.Join(lines, "\n")), 0o600)
+}
+
+// receipt proves a receipt: in the log, and about whom.
+func (d *demo) receipt(ctx context.Context, key string) error {
+	person := d.cases.Everything
+	v, err := d.verify(d.request("id2", person))
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(d.home, "receipt.json")
+	d.add("receipt", "the client reads it", "exit 0", d.exit(ctx, "", "log", "receipt", "get", v.GetId(), "-f", file, "--profile", "client"), "")
+	d.add("receipt", "without the opening: in the log, about nobody", "exit 0", d.exit(ctx, "", "log", "receipt", "verify", file, "--key", key), "")
+	with := func(name string) string {
+		values, err := json.Marshal(map[string]string{"name": name, "id_number": person.ID})
+		if err != nil {
+			return err.Error()
+		}
+		return d.exit(ctx, string(values), "log", "receipt", "verify", file, "--key", key, "--opening", hex.EncodeToString(v.GetOpening()), "--stdin")
+	}
+	d.add("receipt", "with the opening and the values: about this person", "exit 0", with(person.Name), "")
+	d.add("receipt", "with the opening and another name", "exit 1", with(d.cases.Absent.Name), "")
+	list, err := heyanv1.NewLogServiceClient(d.crew.audit).GetLogCoverage(ctx, &heyanv1.GetLogCoverageRequest{})
+	if err != nil {
+		return err
+	}
+	d.add("receipt", fmt.Sprintf("coverage: %d records, six months required", list.GetRecords()), "0 days short", fmt.Sprintf("%d days short", list.GetShortfallDays()), d.crew.audit.LogEntry())
+	return nil
+}

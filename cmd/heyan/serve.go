@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/profile"
+	"github.com/heyan-project/heyan/store/netlog/record"
+)
+
+func serveCommand(a *app) *cobra.Command {
+	var path string
+	var development bool
+	dev := developmentServer{listen: "127.0.0.1:9443", statusListen: "127.0.0.1:9090", people: 1000}
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Runs the server of a configuration until it is interrupted, then drains it: no call in flight is lost.
+
+With --dev it runs one for development: loopback only, everything under ./heyan-data, certificates made on the spot, a
+profile for each role, a client with every product, invented people to verify against, and server reflection. It prints
+commands to paste. Never use it for real people.`,
+		Example: `  heyan serve --config /etc/heyan/heyan.yaml
+  heyan serve --dev`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if development {
+				return dev.run(cmd.Context(), a)
+			}
+			return a.serve(cmd.Context(), path)
+		},
+	}
+	c.Flags().StringVar(&path, "config", "heyan.yaml", "configuration file")
+	c.Flags().BoolVar(&development, "dev", false, "a development server on loopback, under ./heyan-data")
+	c.Flags().StringVar(&dev.listen, "dev-listen", dev.listen, "with --dev: address for gRPC, on loopback")
+	c.Flags().StringVar(&dev.statusListen, "dev-status-listen", dev.statusListen, "with --dev: address for metrics, on loopback")
+	c.Flags().IntVar(&dev.people, "dev-people", dev.people, "with --dev: how many invented people")
+	return c
+}
+
+// serve runs the server of a configuration until ctx ends.
+func (a *app) serve(ctx context.Context, path string) error {
+	logger := slog.New(slog.NewJSONHandler(a.Err, nil))
+	c, err := config.Load(path)
+	if err != nil {
+		a.refusedConfig(path)
+		return usageError(err.Error(), "heyan config check "+path+" lists everything that is wrong")
+	}
+	applyRuntime(c.Runtime)
+	if err := harden(); err != nil {
+		return fmt.Errorf("refusing core dumps: %w", err)
+	}
+	s, err := openState(ctx, c, false, logger)
+	if err != nil {
+		return err
+	}
+	i, err := startInstance(ctx, s, a.Env)
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	i.announce(logger)
+	return i.until(ctx)
+}
+
+// announce says what was started, with what.
+func (i *instance) announce(logger *slog.Logger) {
+	logger.Info("serving", "address", i.address(), "status", i.statusAt.Addr().String(), "origin", i.log.Origin(), "log_key", i.log.Key(),
+		"records", i.log.Size(), "suite", i.keys.Suite(), "region", i.config.Region, "production", i.config.Production,
+		"gc_percent", i.config.Runtime.GCPercent, "memory_limit", debug.SetMemoryLimit(-1), "stream_workers", i.config.Runtime.StreamWorkers)
+	if i.recovery.CutBytes > 0 {
+		logger.Warn("a torn tail was cut from the network log", "file", filepath.Base(i.recovery.File), "offset", i.recovery.Offset, "bytes", i.recovery.CutBytes)
+	}
+}
+
+// until serves until ctx ends or the listener fails, then stops.
+func (i *instance) until(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case err := <-i.served:
+		i.served <- err
+	}
+	return i.stop(context.WithoutCancel(ctx))
+}
+
+// refusedConfig puts the refusal of a configuration into the network log, where there is one that opens: an
+// attempt to set what is not allowed is an event that counts.
+func (a *app) refusedConfig(path string) {
+	c, err := config.LoadUnchecked(path)
+	if err != nil {
+		return
+	}
+	s := &state{config: c, logger: slog.New(slog.NewTextHandler(io.Discard, nil)), now: a.Now}
+	if s.openLog(false) != nil {
+		return
+	}
+	defer func() { _ = s.close() }()
+	j := s.offlineJournal(a)
+	_, err = j.System(record.ConfigRefused, func(r *record.Record) {
+		r.Outcome = record.Outcome{Kind: record.Denied, Reason: "CONFIG_REFUSED"}
+	})
+	if err != nil {
+		a.note("the refusal could not be written to the network log: %v", err)
+	}
+}
+
+// developmentServer is `heyan serve --dev`.
+type developmentServer struct {
+	listen, statusListen string
+	people               int
+}
+
+func (d *developmentServer) run(ctx context.Context, a *app) error {
+	for _, address := range []string{d.listen, d.statusListen} {
+		if !profile.Loopback(address) {
+			return usageError("--dev listens on loopback only", "for anything else run heyan init, then heyan serve")
+		}
+	}
+	home := profile.DevDir
+	fresh, err := d.lay(ctx, a, home)
+	if err != nil {
+		return err
+	}
+	c, err := config.Load(filepath.Join(home, "heyan.yaml"))
+	if err != nil {
+		return err
+	}
+	c.Listen, c.StatusListen = d.listen, d.statusListen
+	if err := harden(); err != nil {
+		return err
+	}
+	applyRuntime(c.Runtime)
+	logger := slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	s, err := openState(ctx, c, false, logger)
+	if err != nil {
+		return err
+	}
+	i, err := startInstance(ctx, s, a.Env)
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	if fresh {
+		if err := d.furnish(ctx, a, home, i.address()); err != nil {
+			return errors.Join(err, i.stop(context.WithoutCancel(ctx)))
+		}
+	}
+	d.explain(a, i, home)
+	return i.until(ctx)
+}

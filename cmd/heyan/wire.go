@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
+	"github.com/heyan-project/heyan/server"
+	"github.com/heyan-project/heyan/server/api"
+	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/server/telemetry"
+	"github.com/heyan-project/heyan/server/transport"
+	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/directory"
+	"github.com/heyan-project/heyan/store/embedded"
+	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier"
+	"github.com/heyan-project/heyan/verifier/dataset"
+	"github.com/heyan-project/heyan/verifier/digest"
+	"github.com/heyan-project/heyan/verifier/field"
+	"github.com/heyan-project/heyan/verifier/ledger"
+	"github.com/heyan-project/heyan/verifier/product"
+	"github.com/heyan-project/heyan/verifier/source"
+	"github.com/heyan-project/heyan/verifier/source/registry"
+	"github.com/heyan-project/heyan/verifier/source/simulator"
+)
+
+// state is everything that outlives a server: keys, log and store, opened in this order and closed in reverse.
+type state struct {
+	config    *config.Config
+	keys      *digest.Keyring
+	rules     *field.Rules
+	catalogue *product.Catalogue
+	log       *netlog.Log
+	recovery  netlog.Recovery
+	store     *embedded.Store
+	directory *directory.Directory
+	logger    *slog.Logger
+	now       func() time.Time
+}
+
+// openState opens what a configuration names. create begins log and store in an empty data directory.
+func openState(ctx context.Context, c *config.Config, create bool, logger *slog.Logger) (s *state, err error) {
+	s = &state{config: c, logger: logger, now: time.Now}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+			s = nil
+		}
+	}()
+	chain, err := keyfile.ReadDigest(c.Keys.Digest)
+	if err != nil {
+		return s, err
+	}
+	s.keys = digest.NewKeyring(chain)
+	if s.rules, err = field.NewRules(c.CardPrefixes); err != nil {
+		return s, err
+	}
+	if s.catalogue, err = c.Products(); err != nil {
+		return s, err
+	}
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return s, err
+	}
+	if err := s.openLog(create); err != nil {
+		return s, err
+	}
+	if err := s.openStore(ctx); err != nil {
+		return s, err
+	}
+	s.directory, err = directory.Open(ctx, s.store)
+	return s, err
+}
+
+func (s *state) openLog(create bool) error {
+	sign, err := keyfile.ReadSigning(s.config.Keys.LogSign)
+	if err != nil {
+		return err
+	}
+	seal, err := keyfile.Read(s.config.Keys.LogSeal, keyfile.LogSeal)
+	if err != nil {
+		return err
+	}
+	options := netlog.Options{
+		Dir: filepath.Join(s.config.DataDir, "log"), Node: s.config.Node, Now: s.now, SigningKey: sign, SealKey: seal,
+		FileSize: s.config.Log.FileSize, AppendTimeout: s.config.Log.AppendTimeout,
+		Warn: func(err error) { s.logger.Error("network log", "cause", err.Error()) },
+	}
+	if create {
+		s.log, err = netlog.Create(options, "first start")
+		return err
+	}
+	s.log, s.recovery, err = netlog.Open(options)
+	if errors.Is(err, netlog.ErrNoLog) {
+		return fmt.Errorf("%w: %s: a log is never begun anew in place of a missing one; restore it, or run heyan init in a fresh folder", err, options.Dir)
+	}
+	return err
+}
+
+func (s *state) openStore(ctx context.Context) (err error) {
+	options := embedded.Options{
+		Dir: filepath.Join(s.config.DataDir, "store"), CacheBytes: s.config.Runtime.CacheBytes, Now: s.now, Logger: s.logger}
+	for _, key := range []struct {
+		to   *[]byte
+		path string
+		kind keyfile.Kind
+	}{
+		{&options.SubjectKey, s.config.Keys.Subject, keyfile.SubjectSeal},
+		{&options.BusinessKey, s.config.Keys.Business, keyfile.BusinessSeal},
+		{&options.RegistryKey, s.config.Keys.Registry, keyfile.RegistrySeal},
+	} {
+		if *key.to, err = keyfile.Read(key.path, key.kind); err != nil {
+			return err
+		}
+	}
+	s.store, err = embedded.Open(options)
+	return err
+}
+
+// close closes what is open.
+func (s *state) close() error {
+	var errs []error
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.log != nil {
+		errs = append(errs, s.log.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// offlineJournal writes records while no server runs.
+func (s *state) offlineJournal(a *app) *journal.Journal {
+	return journal.New(s.log, s.now, a.Rand, clockState, func(ledger.Position, record.Event) {})
+}
+
+// sampledClock asks for the clock's state at most once a second.
+func sampledClock(now func() time.Time) func() record.Clock {
+	type sample struct {
+		at    time.Time
+		clock record.Clock
+	}
+	var last atomic.Pointer[sample]
+	return func() record.Clock {
+		at := now()
+		if s := last.Load(); s != nil && at.Sub(s.at) < time.Second {
+			return s.clock
+		}
+		s := &sample{at: at, clock: clockState()}
+		last.Store(s)
+		return s.clock
+	}
+}
+
+// tables derives the registry's active generations from the snapshot of now, freshest first.
+func (s *state) tables() registry.Tables {
+	type derived struct {
+		from   *directory.Snapshot
+		tables []registry.Table
+	}
+	var cached atomic.Pointer[derived]
+	return func() []registry.Table {
+		now := s.directory.Now()
+		if d := cached.Load(); d != nil && d.from == now {
+			return d.tables
+		}
+		d := &derived{from: now, tables: activeTables(now, s.store)}
+		cached.Store(d)
+		return d.tables
+	}
+}
+
+func activeTables(now *directory.Snapshot, s store.Datasets) []registry.Table {
+	var active []*dataset.Dataset
+	for _, entry := range now.Datasets {
+		if _, ok := entry.Value.Active(); ok {
+			active = append(active, &entry.Value)
+		}
+	}
+	dataset.Freshest(active)
+	tables := make([]registry.Table, 0, len(active))
+	for _, d := range active {
+		g, _ := d.Active()
+		id, number := d.ID, g.Number
+		tables = append(tables, registry.Table{
+			Name: fmt.Sprintf("%s/%d", id, number), AsOf: g.AsOf,
+			Lookup: func(ctx context.Context, anchor digest.Digest, each func([]byte) error) (bool, error) {
+				return s.Lookup(ctx, id, number, anchor, each)
+			},
+		})
+	}
+	return tables
+}
+
+// verifier assembles the domain.
+func (s *state) verifier() *verifier.Verifier {
+	own := registry.New(s.keys, s.tables())
+	routes := make(map[product.ID][]source.Source)
+	for _, p := range s.catalogue.All() {
+		routes[p.ID] = []source.Source{own}
+	}
+	return verifier.New(verifier.Config{
+		Catalogue: s.catalogue, Rules: s.rules, Keys: s.keys, Directory: func() verifier.Directory { return s.directory.Now() },
+		Ledger: s.store, Consents: s.store, Sources: source.NewRouter(routes, simulator.Source{}), Now: s.now, Random: rand.Reader,
+	})
+}
+
+// instance is a server that listens, with its status port.
+type instance struct {
+	*state
+	server   *server.Server
+	listener net.Listener
+	status   *http.Server
+	statusAt net.Listener
+	tracing  func(context.Context) error
+	served   chan error
+}
+
+// startInstance assembles and starts everything; it serves when it returns.
+func startInstance(ctx context.Context, s *state, lookup func(string) (string, bool)) (*instance, error) {
+	certificates, err := s.certificates()
+	if err != nil {
+		return nil, err
+	}
+	handler, stopTracing, err := telemetry.Tracing(ctx, lookup)
+	if err != nil {
+		return nil, err
+	}
+	metrics := telemetry.New(telemetry.Options{Version: buildVersion()})
+	srv, err := server.New(ctx, server.Config{
+		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
+		Now: s.now, Random: rand.Reader, Clock: sampledClock(s.now), Logger: s.logger, Metrics: metrics, Tracing: handler,
+		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, AllowTLS12: s.config.TLS.MinVersion == "1.2",
+		Production: s.config.Production, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
+		Streams: s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain,
+		Notice: s.notice(), Digests: s.digests(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{state: s, server: srv, tracing: stopTracing, served: make(chan error, 1)}
+	if err := i.listen(metrics); err != nil {
+		return nil, errors.Join(err, srv.Shutdown(ctx))
+	}
+	if err := i.listOrigin(ctx); err != nil {
+		return nil, errors.Join(err, i.stop(ctx))
+	}
+	return i, nil
+}
+
+// notice is how long a stop says NOT_SERVING first: load balancers need it, development does not.
+func (s *state) notice() time.Duration {
+	if s.config.Production {
+		return 2 * time.Second
+	}
+	return 0
+}
+
+func (i *instance) listen(metrics *telemetry.Metrics) (err error) {
+	if i.listener, err = net.Listen("tcp", i.config.Listen); err != nil {
+		return err
+	}
+	if i.statusAt, err = net.Listen("tcp", i.config.StatusListen); err != nil {
+		return errors.Join(err, i.listener.Close())
+	}
+	i.status = telemetry.StatusServer(metrics, i.server.Ready)
+	go func() { _ = i.status.Serve(i.statusAt) }()
+	go func() { i.served <- i.server.Serve(i.listener) }()
+	return nil
+}
+
+// listOrigin puts this log on the list of origins that the store has ever seen.
+func (i *instance) listOrigin(ctx context.Context) error {
+	table := store.TableOf[api.OriginRow](i.store, store.Origins)
+	row, err := table.Get(ctx, i.log.Origin())
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	row.Value = api.OriginRow{Node: i.config.Node, Key: i.log.Key(), FirstTime: i.now(), Cause: "first start"}
+	_, err = table.Put(ctx, i.log.Origin(), row.Value, 0)
+	return err
+}
+
+// stop drains the server and closes everything.
+func (i *instance) stop(ctx context.Context) error {
+	err := i.server.Shutdown(ctx)
+	err = errors.Join(err, i.status.Close(), i.tracing(ctx), <-i.served)
+	return errors.Join(err, i.close())
+}
+
+// address is where the server listens.
+func (i *instance) address() string { return i.listener.Addr().String() }
+
+// certificates loads the server's certificate and the CAs of callers.
+func (s *state) certificates() (transport.Source, error) {
+	pair, err := tls.LoadX509KeyPair(s.config.TLS.Certificate, s.config.TLS.Key)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	for _, path := range s.config.TLS.ClientCA {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if !pool.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s: no certificate in PEM form", path)
+		}
+	}
+	return transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: pool}), nil
+}
+
+// digests names what this process runs: its binary, its rule tables, its configuration.
+func (s *state) digests() []record.Digest {
+	list := []record.Digest{{Name: "rules", Value: "sha256:" + field.Version()}, {Name: "suite", Value: s.keys.Suite()}}
+	if path, err := os.Executable(); err == nil {
+		if sum, err := fileSHA256(path); err == nil {
+			list = append(list, record.Digest{Name: "binary", Value: "sha256:" + sum})
+		}
+	}
+	if text, err := json.Marshal(s.config); err == nil {
+		sum := sha256.Sum256(text)
+		list = append(list, record.Digest{Name: "config", Value: "sha256:" + hex.EncodeToString(sum[:])})
+	}
+	return list
+}
+
+func fileSHA256(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// applyRuntime sets how the process uses the machine: a server with a larger heap collects less often and is
+// faster for it.
+func applyRuntime(r config.Runtime) {
+	debug.SetGCPercent(r.GCPercent)
+	if r.MemoryLimit > 0 {
+		debug.SetMemoryLimit(r.MemoryLimit)
+	}
+}
