@@ -265,6 +265,10 @@ func (f *fake) ListLogEntries(r *heyanv1.ListLogEntriesRequest, stream heyanv1.L
 			return err
 		}
 	}
+	if r.GetFollow() {
+		<-stream.Context().Done()
+		return nil
+	}
 	switch r.GetFilter().GetClient() {
 	case "cut":
 		return nil

@@ -141,6 +141,7 @@ func globalFlags(a *app, root *cobra.Command) {
 // it is a usage error. The argument is not repeated: it may be a value that lost its flag.
 func parent(command *cobra.Command) *cobra.Command {
 	command.Args = cobra.ArbitraryArgs
+	command.SuggestionsMinimumDistance = 2
 	command.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return cmd.Help()
