@@ -37,6 +37,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Values[fakeKey{}] = server
 			env.Defer(server.stop)
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else a program under the race detector takes a second to exit
 			env.Setenv("HEYAN_CONFIG_HOME", filepath.Join(env.WorkDir, "config"))
 			env.Setenv("ADDRESS", server.address)
 			env.Setenv("ORIGIN", fakeOrigin)
