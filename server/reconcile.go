@@ -22,7 +22,7 @@ type Reconciled struct {
 
 // Reconcile makes ledger and log agree after a stop, before anything is served. Only records from the durable
 // mark on are compared. Nothing that was acknowledged is ever voided: an acknowledged answer has both.
-func Reconcile(ctx context.Context, log *netlog.Log, s store.Store, j *journal.Journal, amend journal.Amend) (Reconciled, error) {
+func Reconcile(ctx context.Context, log *netlog.Log, s store.Store, j *journal.Journal, amend func(ledger.Position, record.Event)) (Reconciled, error) {
 	origin := log.Origin()
 	mark, err := s.Mark(ctx, origin)
 	if err != nil {
@@ -64,7 +64,7 @@ type answered struct {
 type comparison struct {
 	store    store.Store
 	journal  *journal.Journal
-	amend    journal.Amend
+	amend    func(ledger.Position, record.Event)
 	answered map[ledger.ID]answered
 	voided   map[ledger.ID]bool
 	done     Reconciled

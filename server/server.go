@@ -35,6 +35,7 @@ import (
 	"github.com/heyan-project/heyan/server/authn"
 	"github.com/heyan-project/heyan/server/codec"
 	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/server/telemetry"
 	"github.com/heyan-project/heyan/server/transport"
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/directory"
@@ -52,6 +53,8 @@ type Metrics interface {
 	Started(method string)
 	Handled(method string, code codes.Code, took time.Duration)
 	Refused(reason fault.Reason)
+	Verified(id product.ID, verdict product.Verdict, billing product.Billing, test bool)
+	LogAppended(took time.Duration)
 	Connections
 }
 
@@ -129,7 +132,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 		Config: c, log: c.Log, logger: c.Logger, metrics: c.Metrics, now: c.Now, rates: newRates(c.RatePerSecond),
 		started: c.Now(), stop: make(chan struct{}),
 	}
-	s.journal = journal.New(c.Log, c.Now, c.Random, c.Clock, s.amend)
+	s.journal = journal.New(c.Log, c.Now, c.Clock, journal.Hooks{Amend: s.amend, Answered: s.countAnswer, Appended: c.Metrics.LogAppended})
 	s.strangers, s.budgets = journal.NewStrangers(s.journal), journal.NewBudgets(s.journal)
 	s.authenticator = authn.New(c.Directory.Now, c.Keys, c.Now, s.lockCredential)
 	if err := s.begin(ctx); err != nil {
@@ -262,13 +265,25 @@ func wait(ctx context.Context, d time.Duration) {
 // Journal writes records of whoever assembled the server.
 func (s *Server) Journal() *journal.Journal { return s.journal }
 
-// Ready returns why the server cannot serve now, by check; nil values are well.
-func (s *Server) Ready() map[string]error {
-	checks := map[string]error{"log": s.log.Healthy(), "store": s.Store.Healthy(), "draining": nil}
-	if s.draining.Load() {
-		checks["draining"] = fault.New(fault.ShuttingDown)
+// Ready implements telemetry.Readiness.
+func (s *Server) Ready() []telemetry.Check {
+	check := func(name string, ok bool, detail string) telemetry.Check {
+		if ok {
+			detail = ""
+		}
+		return telemetry.Check{Name: name, OK: ok, Detail: detail}
 	}
-	return checks
+	return []telemetry.Check{
+		check("log", s.log.Healthy() == nil, "stopped"),
+		check("store", s.Store.Healthy() == nil, "unavailable"),
+		check("serving", !s.draining.Load(), "draining"),
+	}
+}
+
+func (s *Server) countAnswer(a *verifier.Answer) {
+	if v := a.Verification; !a.Reused {
+		s.metrics.Verified(v.Product, v.Verdict, v.Billing, v.Test)
+	}
 }
 
 // GRPC returns the registered methods, for the test that holds the policy against them.

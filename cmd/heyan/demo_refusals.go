@@ -170,7 +170,9 @@ func (d *demo) handshake(ctx context.Context, authority func() (*pki.Authority, 
 	if err != nil {
 		return err.Error()
 	}
-	config := &tls.Config{RootCAs: own.Pool(), Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}}
+	// Presented whatever CAs the server names: a polite client would keep a certificate of another one back.
+	present := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
+	config := &tls.Config{RootCAs: own.Pool(), GetClientCertificate: present, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}}
 	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", d.address)
 	if err != nil {
 		return "closed"

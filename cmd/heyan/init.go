@@ -116,7 +116,7 @@ func (f *firstStart) run(ctx context.Context, a *app) (*bootstrap.Laid, error) {
 
 // bind binds the first people. They are bound by nobody.
 func (f *firstStart) bind(ctx context.Context, a *app, s *state, laid *bootstrap.Laid) error {
-	j := s.offlineJournal(a)
+	j := s.offlineJournal()
 	if _, err := j.System(record.KeyCreated, func(r *record.Record) { r.Change = &record.Change{Digests: s.digests()} }); err != nil {
 		return err
 	}

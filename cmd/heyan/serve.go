@@ -102,7 +102,7 @@ func (a *app) refusedConfig(path string) {
 		return
 	}
 	defer func() { _ = s.close() }()
-	j := s.offlineJournal(a)
+	j := s.offlineJournal()
 	_, err = j.System(record.ConfigRefused, func(r *record.Record) {
 		r.Outcome = record.Outcome{Kind: record.Denied, Reason: "CONFIG_REFUSED"}
 	})

@@ -20,8 +20,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
 	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
+	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server"
 	"github.com/heyan-project/heyan/server/api"
 	"github.com/heyan-project/heyan/server/journal"
@@ -36,7 +39,6 @@ import (
 	"github.com/heyan-project/heyan/verifier/dataset"
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/field"
-	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/product"
 	"github.com/heyan-project/heyan/verifier/source"
 	"github.com/heyan-project/heyan/verifier/source/registry"
@@ -83,7 +85,7 @@ func openState(ctx context.Context, c *config.Config, create bool, logger *slog.
 	if err := s.openLog(create); err != nil {
 		return s, err
 	}
-	if err := s.openStore(ctx); err != nil {
+	if err := s.openStore(create); err != nil {
 		return s, err
 	}
 	s.directory, err = directory.Open(ctx, s.store)
@@ -105,7 +107,7 @@ func (s *state) openLog(create bool) error {
 		Warn: func(err error) { s.logger.Error("network log", "cause", err.Error()) },
 	}
 	if create {
-		s.log, err = netlog.Create(options, "first start")
+		s.log, err = netlog.Create(options, "first-start")
 		return err
 	}
 	s.log, s.recovery, err = netlog.Open(options)
@@ -115,7 +117,7 @@ func (s *state) openLog(create bool) error {
 	return err
 }
 
-func (s *state) openStore(ctx context.Context) (err error) {
+func (s *state) openStore(create bool) (err error) {
 	options := embedded.Options{
 		Dir: filepath.Join(s.config.DataDir, "store"), CacheBytes: s.config.Runtime.CacheBytes, Now: s.now, Logger: s.logger}
 	for _, key := range []struct {
@@ -128,6 +130,11 @@ func (s *state) openStore(ctx context.Context) (err error) {
 		{&options.RegistryKey, s.config.Keys.Registry, keyfile.RegistrySeal},
 	} {
 		if *key.to, err = keyfile.Read(key.path, key.kind); err != nil {
+			return err
+		}
+	}
+	if create {
+		if err := embedded.Create(options); err != nil {
 			return err
 		}
 	}
@@ -148,8 +155,8 @@ func (s *state) close() error {
 }
 
 // offlineJournal writes records while no server runs.
-func (s *state) offlineJournal(a *app) *journal.Journal {
-	return journal.New(s.log, s.now, a.Rand, clockState, func(ledger.Position, record.Event) {})
+func (s *state) offlineJournal() *journal.Journal {
+	return journal.New(s.log, s.now, clockState, journal.Hooks{})
 }
 
 // sampledClock asks for the clock's state at most once a second.
@@ -240,11 +247,14 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	if err != nil {
 		return nil, err
 	}
-	handler, stopTracing, err := telemetry.Tracing(ctx, lookup)
+	handler, stopTracing, err := telemetry.Tracing(ctx, lookup, telemetry.TracingConfig{Methods: methods(), Version: buildVersion(), Logger: s.logger})
 	if err != nil {
 		return nil, err
 	}
-	metrics := telemetry.New(telemetry.Options{Version: buildVersion()})
+	metrics, err := s.metrics()
+	if err != nil {
+		return nil, err
+	}
 	srv, err := server.New(ctx, server.Config{
 		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
 		Now: s.now, Random: rand.Reader, Clock: sampledClock(s.now), Logger: s.logger, Metrics: metrics, Tracing: handler,
@@ -266,6 +276,40 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	return i, nil
 }
 
+// metrics binds every series before the first call.
+func (s *state) metrics() (*telemetry.Metrics, error) {
+	var products []product.ID
+	for _, p := range s.catalogue.All() {
+		products = append(products, p.ID)
+	}
+	metrics, err := telemetry.New(telemetry.Config{
+		Methods: methods(), Products: products, Version: buildVersion(), Revision: readBuild().Revision,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return metrics, metrics.Watch(telemetry.State{
+		LogQueue: s.log.Queued, LogSize: s.log.Size, LogHealthy: func() bool { return s.log.Healthy() == nil },
+		StoreHealthy: func() bool { return s.store.Healthy() == nil }, CertificateExpiry: s.certificateExpiry(), Now: s.now,
+	})
+}
+
+// methods lists what has series and spans of its own.
+func methods() []telemetry.Method {
+	return telemetry.MethodsOf(&heyanv1.VerificationService_ServiceDesc, &heyanv1.CatalogService_ServiceDesc, &heyanv1.ConsentService_ServiceDesc,
+		&heyanv1.AdminService_ServiceDesc, &heyanv1.AccessService_ServiceDesc, &heyanv1.ComplianceService_ServiceDesc,
+		&heyanv1.LogService_ServiceDesc, &healthv1.Health_ServiceDesc)
+}
+
+// certificateExpiry is when the server's own certificate ends.
+func (s *state) certificateExpiry() func() time.Time {
+	pair, err := tls.LoadX509KeyPair(s.config.TLS.Certificate, s.config.TLS.Key)
+	if err != nil || pair.Leaf == nil {
+		return nil
+	}
+	return func() time.Time { return pair.Leaf.NotAfter }
+}
+
 // notice is how long a stop says NOT_SERVING first: load balancers need it, development does not.
 func (s *state) notice() time.Duration {
 	if s.config.Production {
@@ -281,7 +325,7 @@ func (i *instance) listen(metrics *telemetry.Metrics) (err error) {
 	if i.statusAt, err = net.Listen("tcp", i.config.StatusListen); err != nil {
 		return errors.Join(err, i.listener.Close())
 	}
-	i.status = telemetry.StatusServer(metrics, i.server.Ready)
+	i.status = telemetry.HTTPServer(metrics.Handler(i.server, false))
 	go func() { _ = i.status.Serve(i.statusAt) }()
 	go func() { i.served <- i.server.Serve(i.listener) }()
 	return nil
@@ -297,7 +341,7 @@ func (i *instance) listOrigin(ctx context.Context) error {
 	if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	row.Value = api.OriginRow{Node: i.config.Node, Key: i.log.Key(), FirstTime: i.now(), Cause: "first start"}
+	row.Value = api.OriginRow{Node: i.config.Node, Key: i.log.Key(), FirstTime: i.now(), Cause: "first-start"}
 	_, err = table.Put(ctx, i.log.Origin(), row.Value, 0)
 	return err
 }

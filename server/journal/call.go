@@ -193,6 +193,9 @@ func (e *entry) Answered(a *verifier.Answer) (ledger.Position, ledger.Wait, erro
 	if e.own {
 		e.call.at, e.call.written = at, true
 	}
+	if counted := e.call.Journal.hooks.Answered; counted != nil {
+		counted(a)
+	}
 	if !a.Reused {
 		e.call.mu.Lock()
 		e.call.answers = append(e.call.answers, at.Index)
@@ -223,7 +226,9 @@ func (e *entry) Voided(a *verifier.Answer, why *fault.Fault) (ledger.Position, e
 	if err != nil {
 		return at, err
 	}
-	e.call.Journal.amend(a.At, record.VerificationVoided)
+	if amend := e.call.Journal.hooks.Amend; amend != nil {
+		amend(a.At, record.VerificationVoided)
+	}
 	if e.own {
 		e.call.Use(at)
 	}

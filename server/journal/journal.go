@@ -14,12 +14,12 @@ package journal
 
 import (
 	"context"
-	"io"
 	"sync"
 	"time"
 
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/ledger"
 )
@@ -32,22 +32,28 @@ type Log interface {
 
 // Journal writes records.
 type Journal struct {
-	log    Log
-	now    func() time.Time
-	random io.Reader
-	clock  func() record.Clock
-	amend  Amend
+	log   Log
+	now   func() time.Time
+	clock func() record.Clock
+	hooks Hooks
 
 	mu   sync.Mutex
 	open map[uint64]struct{} // records of answers whose ledger row may not be durable yet
 }
 
-// Amend notes that the record at a place was voided or recovered by a later one.
-type Amend func(at ledger.Position, by record.Event)
+// Hooks are told what a Journal does. Nil members are left out. They have to be quick.
+type Hooks struct {
+	// Amend notes that the record at a place was voided or recovered by a later one.
+	Amend func(at ledger.Position, by record.Event)
+	// Answered counts an answer whose record was begun.
+	Answered func(a *verifier.Answer)
+	// Appended notes how long a record took to become durable.
+	Appended func(took time.Duration)
+}
 
 // New makes a Journal. clock says how far the clock can be trusted.
-func New(log Log, now func() time.Time, random io.Reader, clock func() record.Clock, amend Amend) *Journal {
-	return &Journal{log: log, now: now, random: random, clock: clock, amend: amend, open: map[uint64]struct{}{}}
+func New(log Log, now func() time.Time, clock func() record.Clock, hooks Hooks) *Journal {
+	return &Journal{log: log, now: now, clock: clock, hooks: hooks, open: map[uint64]struct{}{}}
 }
 
 // Settled returns an index below which every record of an answer has its ledger row, given how many records
@@ -103,11 +109,15 @@ func (j *Journal) begin(r *record.Record, enqueue func(leaf []byte) (netlog.Tick
 	if err != nil {
 		return ledger.Position{}, nil, unavailable(err)
 	}
+	begun := time.Now()
 	return ledger.Position{Origin: j.log.Origin(), Index: ticket.Index()}, func() error {
 		// Not the caller's context: an answer that may be durable must not be left undecided, and the log
 		// bounds how long a flush may take.
 		if err := ticket.Wait(context.Background()); err != nil {
 			return unavailable(err)
+		}
+		if j.hooks.Appended != nil {
+			j.hooks.Appended(time.Since(begun))
 		}
 		return nil
 	}, nil

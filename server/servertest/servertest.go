@@ -1,0 +1,334 @@
+// Package servertest runs a whole server inside a test: real TLS on loopback, the embedded store, a real network
+// log, a clock that the test moves, and a reader of the log.
+//
+// Everything lies in the test's temporary folder and is stopped with the test. Nothing here is for production: keys
+// are made on the spot.
+package servertest
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/heyan-project/heyan/server"
+	"github.com/heyan-project/heyan/server/pki"
+	"github.com/heyan-project/heyan/server/transport"
+	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/directory"
+	"github.com/heyan-project/heyan/store/embedded"
+	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/disk"
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier"
+	"github.com/heyan-project/heyan/verifier/dataset"
+	"github.com/heyan-project/heyan/verifier/digest"
+	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/product"
+	"github.com/heyan-project/heyan/verifier/role"
+	"github.com/heyan-project/heyan/verifier/source"
+	"github.com/heyan-project/heyan/verifier/source/registry"
+	"github.com/heyan-project/heyan/verifier/source/simulator"
+)
+
+// Options change what a server is made of. The zero Options are a server as development has it.
+type Options struct {
+	Start      time.Time                      // of the clock; zero = 2026-11-22 12:00 +08:00
+	LogFS      disk.FS                        // under the network log; nil = the machine's
+	Store      func(store.Store) store.Store  // wraps the store, to make it fail
+	Sources    map[product.ID][]source.Source // in place of the registry
+	LogOutput  io.Writer                      // the operator's log; nil = nowhere
+	Dir        string                         // data of an earlier server; empty = a fresh folder
+	Keys       *Keys                          // of an earlier server; nil = new ones
+	Production bool
+	Rate       int
+}
+
+// Keys are a server's secrets.
+type Keys struct {
+	chain                             *digest.Chain
+	subject, business, registry, seal []byte
+	sign                              ed25519.PrivateKey
+	CA                                *pki.Authority
+}
+
+// The people of a test server: A, B and C of the split.
+const (
+	System   = "a-system"
+	Security = "b-security"
+	Audit    = "c-audit"
+)
+
+// Server is a running server.
+type Server struct {
+	*server.Server
+	Address   string
+	Dir       string
+	Keys      *Keys
+	Clock     *Clock
+	Log       *netlog.Log
+	Store     store.Store
+	Directory *directory.Directory
+	Ring      *digest.Keyring
+	Verifier  *verifier.Verifier
+
+	t        testing.TB
+	embedded *embedded.Store
+	served   chan error
+	stopOnce sync.Once
+}
+
+// Clock is a clock that a test moves.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// Now returns the time; it moves on by a microsecond at each call, so that times differ.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(time.Microsecond)
+	return c.now
+}
+
+// Set moves the clock to a time.
+func (c *Clock) Set(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = t
+}
+
+// Start starts a server and binds the three people.
+func Start(t testing.TB, o Options) *Server {
+	t.Helper()
+	if o.Start.IsZero() {
+		o.Start = time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
+	}
+	s := &Server{t: t, Dir: o.Dir, Keys: o.Keys, Clock: &Clock{now: o.Start}, served: make(chan error, 1)}
+	fresh := s.Dir == ""
+	if fresh {
+		s.Dir = t.TempDir()
+	}
+	if s.Keys == nil {
+		s.Keys = newKeys(t, o.Start)
+	}
+	s.open(o, fresh)
+	s.serve(o)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+func newKeys(t testing.TB, now time.Time) *Keys {
+	t.Helper()
+	random := func() []byte {
+		b := make([]byte, 32)
+		_, err := rand.Read(b)
+		check(t, err)
+		return b
+	}
+	k := &Keys{subject: random(), business: random(), registry: random(), seal: random(), sign: ed25519.NewKeyFromSeed(random())}
+	var err error
+	k.chain, err = digest.NewChain(rand.Reader, now)
+	check(t, err)
+	k.CA, err = pki.New("test CA", time.Now(), rand.Reader)
+	check(t, err)
+	return k
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open opens log, store and directory.
+func (s *Server) open(o Options, fresh bool) {
+	s.t.Helper()
+	options := netlog.Options{Dir: filepath.Join(s.Dir, "log"), Node: "test", Now: s.Clock.Now, SigningKey: s.Keys.sign, SealKey: s.Keys.seal, FS: o.LogFS, AppendTimeout: 2 * time.Second}
+	var err error
+	if fresh {
+		s.Log, err = netlog.Create(options, "test")
+	} else {
+		s.Log, _, err = netlog.Open(options)
+	}
+	check(s.t, err)
+	stored := embedded.Options{
+		Dir: filepath.Join(s.Dir, "store"), SubjectKey: s.Keys.subject, BusinessKey: s.Keys.business, RegistryKey: s.Keys.registry,
+		Now: s.Clock.Now, CacheBytes: 8 << 20, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	if fresh {
+		check(s.t, embedded.Create(stored))
+	}
+	s.embedded, err = embedded.Open(stored)
+	check(s.t, err)
+	s.Store = s.embedded
+	if o.Store != nil {
+		s.Store = o.Store(s.embedded)
+	}
+	s.Directory, err = directory.Open(context.Background(), s.Store)
+	check(s.t, err)
+	if fresh {
+		s.bind(System, role.SystemAdmin, role.PrivacyOfficer)
+		s.bind(Security, role.SecurityAdmin, role.PrivacyOfficer)
+		s.bind(Audit, role.AuditAdmin)
+	}
+}
+
+// bind binds a person, as a first start does.
+func (s *Server) bind(id string, roles ...role.Role) {
+	s.t.Helper()
+	_, err := s.Directory.PutOperator(context.Background(), role.Operator{
+		ID: id, IssuerSHA256: s.Keys.CA.SHA256(), SubjectAltName: uri(id), State: role.Active,
+		Binding: role.Binding{Person: id, Roles: role.Of(roles...), BoundAt: s.Clock.Now()},
+	}, 0)
+	check(s.t, err)
+}
+
+func uri(id string) string { return "spiffe://heyan/operator/" + id }
+
+// serve assembles the server and listens.
+func (s *Server) serve(o Options) {
+	s.t.Helper()
+	s.Ring = digest.NewKeyring(s.Keys.chain)
+	catalogue, err := product.NewCatalogue(product.Builtin())
+	check(s.t, err)
+	routes := o.Sources
+	if routes == nil {
+		routes = map[product.ID][]source.Source{}
+		for _, p := range catalogue.All() {
+			routes[p.ID] = []source.Source{registry.New(s.Ring, s.tables)}
+		}
+	}
+	s.Verifier = verifier.New(verifier.Config{
+		Catalogue: catalogue, Keys: s.Ring, Directory: func() verifier.Directory { return s.Directory.Now() }, Ledger: s.Store,
+		Consents: s.Store, Sources: source.NewRouter(routes, simulator.Source{}), Now: s.Clock.Now, Random: rand.Reader})
+	output := o.LogOutput
+	if output == nil {
+		output = io.Discard
+	}
+	issued, err := s.Keys.CA.Issue(pki.Leaf{Name: "server", Hosts: []string{"127.0.0.1"}, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)})
+	check(s.t, err)
+	pair, err := issued.TLS()
+	check(s.t, err)
+	s.Server, err = server.New(context.Background(), server.Config{
+		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.Log, Keys: s.Ring, Catalogue: catalogue,
+		Now: s.Clock.Now, Random: rand.Reader, Clock: func() record.Clock { return record.Clock{State: record.ClockSynchronised} },
+		Logger: slog.New(slog.NewJSONHandler(output, nil)), Metrics: uncounted{},
+		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
+		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024, Drain: 5 * time.Second,
+	})
+	check(s.t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	check(s.t, err)
+	s.Address = listener.Addr().String()
+	go func() { s.served <- s.Server.Serve(listener) }()
+}
+
+// tables is the registry's active generations, freshest first.
+func (s *Server) tables() []registry.Table {
+	var active []*dataset.Dataset
+	for _, entry := range s.Directory.Now().Datasets {
+		if _, ok := entry.Value.Active(); ok {
+			active = append(active, &entry.Value)
+		}
+	}
+	dataset.Freshest(active)
+	var tables []registry.Table
+	for _, d := range active {
+		g, _ := d.Active()
+		tables = append(tables, registry.Table{Name: d.ID, AsOf: g.AsOf,
+			Lookup: func(ctx context.Context, anchor digest.Digest, each func([]byte) error) (bool, error) {
+				return s.Store.Lookup(ctx, d.ID, g.Number, anchor, each)
+			}})
+	}
+	return tables
+}
+
+// Stop drains the server and closes everything. Later calls do nothing.
+func (s *Server) Stop() {
+	s.stopOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = s.Shutdown(ctx) // fails where the test broke log or store
+		<-s.served
+		_ = s.embedded.Close()
+		_ = s.Log.Close()
+	})
+}
+
+// Dial connects with TLS options of the test's own.
+func (s *Server) Dial(config *tls.Config, options ...grpc.DialOption) *grpc.ClientConn {
+	s.t.Helper()
+	config.RootCAs, config.MinVersion = s.Keys.CA.Pool(), tls.VersionTLS13
+	conn, err := grpc.NewClient(s.Address, append(options, grpc.WithTransportCredentials(credentials.NewTLS(config)))...)
+	check(s.t, err)
+	s.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// As connects as one of the people.
+func (s *Server) As(person string) *grpc.ClientConn {
+	s.t.Helper()
+	return s.Dial(&tls.Config{Certificates: []tls.Certificate{s.Certificate(uri(person))}})
+}
+
+// Certificate issues a certificate of the server's CA for a URI.
+func (s *Server) Certificate(uri string) tls.Certificate {
+	s.t.Helper()
+	issued, err := s.Keys.CA.Issue(pki.Leaf{Name: "test", URI: uri, NotBefore: time.Now(), NotAfter: s.Clock.Now().Add(1000 * time.Hour)})
+	check(s.t, err)
+	pair, err := issued.TLS()
+	check(s.t, err)
+	return pair
+}
+
+// WithKey connects with an API key.
+func (s *Server) WithKey(key string) *grpc.ClientConn {
+	s.t.Helper()
+	return s.Dial(&tls.Config{}, grpc.WithPerRPCCredentials(bearer(key)))
+}
+
+type bearer string
+
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(b)}, nil
+}
+
+func (bearer) RequireTransportSecurity() bool { return true }
+
+// Records reads every durable record from an index on.
+func (s *Server) Records(from uint64) []record.Record {
+	s.t.Helper()
+	var all []record.Record
+	check(s.t, s.Log.Read(context.Background(), from, s.Log.Size(), func(_ uint64, leaf []byte) error {
+		r, err := record.Parse(leaf)
+		all = append(all, r)
+		return err
+	}))
+	return all
+}
+
+// uncounted counts nothing.
+type uncounted struct{}
+
+func (uncounted) Started(string)                                              {}
+func (uncounted) Handled(string, codes.Code, time.Duration)                   {}
+func (uncounted) Refused(fault.Reason)                                        {}
+func (uncounted) HandshakeFailed(string)                                      {}
+func (uncounted) SessionOpened()                                              {}
+func (uncounted) SessionClosed()                                              {}
+func (uncounted) Verified(product.ID, product.Verdict, product.Billing, bool) {}
+func (uncounted) LogAppended(time.Duration)                                   {}
+func (uncounted) StrangerCounted()                                            {}
