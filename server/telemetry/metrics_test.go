@@ -103,7 +103,7 @@ func TestCalls(t *testing.T) {
 	m.Received(follow)
 	m.Sent(follow)
 	m.Sent(follow)
-	m.Handled(follow, codes.Canceled, time.Minute)
+	m.Handled(follow, codes.OK, time.Minute)
 	m.Received(imports)
 	m.Started("/heyan.v1.VerificationService/13800138000")
 	m.Handled("/heyan.v1.VerificationService/13800138000", codes.Unimplemented, time.Millisecond)
@@ -128,7 +128,7 @@ func TestCalls(t *testing.T) {
 		{"grpc_server_started_total", followLabels, 1},
 		{"grpc_server_msg_received_total", followLabels, 1},
 		{"grpc_server_msg_sent_total", followLabels, 2},
-		{"grpc_server_handled_total", append(followLabels, "grpc_code=Canceled"), 1},
+		{"grpc_server_handled_total", append(followLabels, "grpc_code=OK"), 1},
 		{"grpc_server_msg_received_total", []string{"grpc_type=client_stream", "grpc_method=ImportRecords"}, 1},
 		{"grpc_server_started_total", unknown, 1},
 		{"grpc_server_handled_total", append(unknown, "grpc_code=Unimplemented"), 1},

@@ -94,7 +94,7 @@ func writeText(w http.ResponseWriter, code int, text string) {
 func local(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		from, err := netip.ParseAddrPort(r.RemoteAddr)
-		if err != nil || !from.Addr().Unmap().IsLoopback() {
+		if err != nil || !from.Addr().IsLoopback() {
 			http.NotFound(w, r)
 			return
 		}

@@ -46,7 +46,10 @@ type TracingConfig struct {
 // lookup is os.LookupEnv. An exporter that fails is reported to the logger; calls are served all the same.
 func Tracing(ctx context.Context, lookup func(string) (string, bool), c TracingConfig) (stats.Handler, func(context.Context) error, error) {
 	env := func(name string) string {
-		value, _ := lookup(name)
+		value, ok := lookup(name)
+		if !ok {
+			return ""
+		}
 		return strings.TrimSpace(value)
 	}
 	nothing := func(context.Context) error { return nil }
