@@ -1,0 +1,38 @@
+// Package embedded keeps Heyan's state on the disk of one machine: the default engine behind package store.
+//
+// A directory holds three things, each sealed under a key of its own: subject and business, two Pebble
+// databases (package sealed), and registry, one immutable file a dataset generation (package datafile) with a
+// small database of deleted records. keys.go lists the rows.
+//
+// # How a request passes
+//
+// Claims and what they reserve live in memory: a crash forgets them, and so releases them. Begin reads whether
+// the evidence and the request are on file, and both are usually answered by a Bloom filter. Commit applies one
+// batch to each database and returns; Wait waits for the two flushes, which run side by side and are shared
+// with every commit of the same moment.
+//
+// Commits hold one lock together for reading, [Store]'s acts. Whatever a commit is conditional on (a withdrawal,
+// a restriction, an act on a whole person) is done under the same lock for writing, and strikes the open claims
+// that it concerns. So a commit either came before the act, or finds its claim struck.
+//
+// # Two databases, one commit
+//
+// A commit exists when its rows are in both databases. A crash may leave it in one; both halves carry the
+// operation number, and Open removes a half commit before anything is served, by the function that voids one
+// in normal work (recover.go). No half commit was ever acknowledged, because Wait waits for both.
+//
+// Totals (usage, counters) are absolute numbers in memory. Each commit leaves what it added in its own rows, and
+// a checkpoint now and then writes the absolute numbers; Open adds up what came after the last one. So no row is
+// written by every commit, and nothing waits for another.
+//
+// # Guaranteed
+//
+// What package store demands, each method at its words. After a failed flush every call fails and Healthy says
+// why, until the directory is opened anew.
+//
+// # Not guaranteed
+//
+// That a row is not seen a moment before it is durable: a read may show a verification, document or consent
+// whose Wait has not returned, and a crash may then take it back, with everything that was built on it.
+// Several processes on one directory: the second is refused. Protection against the owner of the keys.
+package embedded

@@ -1,0 +1,199 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/embedded/sealed"
+)
+
+// formatVersion is the version of the directory: its parts, and the rows of keys.go. An older release must not
+// open a newer directory.
+const formatVersion = 1
+
+const (
+	formatName   = "FORMAT"
+	formatPrefix = "heyan embedded store "
+	lockName     = "LOCK"
+	subjectName  = "subject"
+	businessName = "business"
+	registryName = "registry"
+)
+
+// Errors of Create and Open, beside store.ErrNewerFormat.
+var (
+	// ErrNoStore: the directory holds no store. Nothing is begun anew silently: a missing disk would look so.
+	ErrNoStore = errors.New("embedded: no store here; create one first")
+	// ErrExists: the directory holds something already.
+	ErrExists = errors.New("embedded: the directory is not empty")
+	// ErrWrongKey: one of the keys is not the one that the store was created with.
+	ErrWrongKey = errors.New("embedded: sealed under another key")
+	// ErrKeys: a key has another length, or two of them are equal.
+	ErrKeys = errors.New("embedded: three different keys of 32 bytes are needed")
+)
+
+// Create makes a store in options.Dir, which is empty or absent, and closes it again. A store whose creation was
+// cut short can be created again.
+func Create(options Options) error {
+	if err := os.MkdirAll(options.Dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(options.Dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		switch entry.Name() {
+		case lockName, subjectName, businessName, registryName, formatName + ".new":
+		default:
+			return fmt.Errorf("%w: %s", ErrExists, options.Dir)
+		}
+	}
+	s, err := open(options)
+	if err != nil {
+		return err
+	}
+	// The mark comes last: with it the store is there.
+	return errors.Join(writeFormat(options.Dir), s.Close())
+}
+
+// Open opens a store that Create made, and repairs what a crash left half done before it returns.
+//
+// Errors: ErrNoStore, ErrWrongKey, ErrKeys, store.ErrNewerFormat, and those of the file system. A directory
+// that is open already, in this process or another, is refused.
+func Open(options Options) (*Store, error) {
+	text, err := os.ReadFile(filepath.Join(options.Dir, formatName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", ErrNoStore, options.Dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	number, isFormat := strings.CutPrefix(strings.TrimSuffix(string(text), "\n"), formatPrefix)
+	version, err := strconv.Atoi(number)
+	switch {
+	case !isFormat || err != nil || version < 1:
+		return nil, fmt.Errorf("%w: %s names no format", ErrNoStore, filepath.Join(options.Dir, formatName))
+	case version > formatVersion:
+		return nil, store.ErrNewerFormat
+	}
+	return open(options)
+}
+
+func open(options Options) (*Store, error) {
+	if err := options.complete(); err != nil {
+		return nil, err
+	}
+	lock, err := vfs.Default.Lock(filepath.Join(options.Dir, lockName))
+	if err != nil {
+		return nil, fmt.Errorf("embedded: lock the directory, which one process may have open at a time: %w", err)
+	}
+	s := &Store{options: options, lock: lock}
+	if err := os.Chmod(filepath.Join(options.Dir, lockName), 0o600); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	s.gate.open()
+	s.claims.open()
+	if err := s.openParts(); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	s.checkpoints.start(s)
+	return s, nil
+}
+
+func (s *Store) openParts() (err error) {
+	o := &s.options
+	if s.business, err = s.openDB(businessName, o.BusinessKey, o.CacheBytes-o.CacheBytes/4); err != nil {
+		return err
+	}
+	if s.subject, err = s.openDB(subjectName, o.SubjectKey, o.CacheBytes/4); err != nil {
+		return err
+	}
+	if s.datasets, err = openRegistry(s); err != nil {
+		return err
+	}
+	s.totals.open(s.business)
+	if s.restrictions, err = loadRestrictions(s.subject); err != nil {
+		return err
+	}
+	return s.recover()
+}
+
+func (s *Store) openDB(name string, key []byte, cache int64) (*sealed.DB, error) {
+	db, err := sealed.Open(filepath.Join(s.options.Dir, name), name, key, s.sealedOptions(cache))
+	return db, openError(err)
+}
+
+func (s *Store) sealedOptions(cache int64) sealed.Options {
+	return sealed.Options{CacheBytes: cache, Log: s.options.Logger, Stop: func(reason string) {
+		s.gate.fail(fmt.Errorf("%w: %s", errHalted, reason))
+	}}
+}
+
+// openError translates what the parts say about a directory.
+func openError(err error) error {
+	switch {
+	case errors.Is(err, sealed.ErrNewerFormat):
+		return errors.Join(store.ErrNewerFormat, err)
+	case errors.Is(err, sealed.ErrWrongKey):
+		return errors.Join(ErrWrongKey, err)
+	}
+	return err
+}
+
+// complete checks the options and fills in what may be left out.
+func (o *Options) complete() error {
+	keys := map[string]bool{}
+	for _, key := range [][]byte{o.SubjectKey, o.BusinessKey, o.RegistryKey} {
+		if len(key) == KeySize {
+			keys[string(key)] = true
+		}
+	}
+	if len(keys) != 3 {
+		return ErrKeys
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	return nil
+}
+
+// writeFormat marks the directory, whole or not at all.
+func writeFormat(dir string) error {
+	temporary := filepath.Join(dir, formatName+".new")
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(file, "%s%d\n", formatPrefix, formatVersion)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, filepath.Join(dir, formatName)); err != nil {
+		return err
+	}
+	opened, err := vfs.Default.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(opened.Sync(), opened.Close())
+}
