@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash"
-	"hash/crc32"
-	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -27,18 +25,16 @@ func (w *Writer) build(path string) (info Info, err error) {
 		buckets = (buckets + parts - 1) / parts * parts
 		units = parts
 	}
-	o := &output{file: file, sum: sha256.New(), check: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+	o := &output{file: file, sum: sha256.New(), confirm: newConfirmer(file)}
 	o.index = make([]uint64, 0, buckets+1)
-	if err := o.write(w.header); err != nil {
-		return Info{}, err
+	err = o.write(w.header)
+	if err == nil {
+		err = w.sealUnits(units, buckets, o)
 	}
-	if err := w.sealUnits(units, buckets, o); err != nil {
-		return Info{}, err
+	if err == nil {
+		err = o.finish(w.keys, w.header, buckets)
 	}
-	if err := o.finish(w.keys, w.header, buckets); err != nil {
-		return Info{}, err
-	}
-	if err := o.confirm(); err != nil {
+	if err = errors.Join(err, o.confirm.end(o.size)); err != nil {
 		return Info{}, err
 	}
 	return Info{Rows: w.added, Anchors: o.anchors, Items: o.items, Bytes: o.size}, nil
@@ -107,21 +103,23 @@ func (w *Writer) sealUnit(b *builder, unit, units, workers int) error {
 
 // output is the file being written, in order.
 type output struct {
-	file  *os.File
-	sum   hash.Hash   // of all before the footer, for the footer
-	check hash.Hash32 // of everything, to compare with what is read back
-	size  int64
-	index []uint64
+	file    *os.File
+	sum     hash.Hash // of all before the footer, for the footer
+	confirm *confirmer
+	size    int64
+	index   []uint64
 
 	anchors, items uint64
 }
 
 func (o *output) write(p []byte) error {
 	o.sum.Write(p)
-	o.check.Write(p)
 	o.size += int64(len(p))
-	_, err := o.file.Write(p)
-	return err
+	if _, err := o.file.Write(p); err != nil {
+		return err
+	}
+	o.confirm.wrote(p, o.size)
+	return nil
 }
 
 func (o *output) add(b batch) error {
@@ -150,22 +148,4 @@ func (o *output) finish(keys *keys, header []byte, buckets uint64) error {
 	o.sum.Sum(foot.sum[:0])
 	encoded := foot.appendTo(nil)
 	return o.write(append(encoded, keys.indexMAC(header, index, encoded)...))
-}
-
-// confirm makes the file durable, reads it back and compares. Against accidents a CRC does, at a
-// fraction of the cost of the SHA-256 that Verify compares.
-func (o *output) confirm() error {
-	if err := o.file.Sync(); err != nil {
-		return err
-	}
-	dropCache(o.file)
-	again := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	n, err := io.CopyBuffer(again, io.NewSectionReader(o.file, 0, o.size+1), make([]byte, 1<<20))
-	if err != nil {
-		return err
-	}
-	if n != o.size || again.Sum32() != o.check.Sum32() {
-		return ErrTampered
-	}
-	return nil
 }

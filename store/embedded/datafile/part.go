@@ -30,11 +30,11 @@ type row struct {
 }
 
 // add appends a row and returns how many bytes more the part holds.
-func (p *part) add(prefix uint64, anchor *[AnchorSize]byte, payload []byte, chunk int) (held int) {
+func (p *part) add(prefix uint64, anchor *[AnchorSize]byte, payload []byte, chunks *chunks) (held int) {
 	size := AnchorSize + binary.MaxVarintLen32 + len(payload)
 	last := len(p.chunks) - 1
 	if last < 0 || cap(p.chunks[last])-len(p.chunks[last]) < size {
-		p.chunks = append(p.chunks, make([]byte, 0, max(size, chunk)))
+		p.chunks = append(p.chunks, chunks.get(size))
 		last++
 		held = cap(p.chunks[last])
 	}
@@ -62,9 +62,33 @@ func (p *part) sort() {
 	})
 }
 
-// reset empties the part. Its chunks are left to the collector: their number changes from run to run.
-func (p *part) reset() {
+// reset empties the part and gives its chunks back.
+func (p *part) reset(chunks *chunks) {
+	chunks.put(p.chunks)
 	p.chunks, p.rows = nil, p.rows[:0]
+}
+
+// chunks keeps emptied chunks for the next run: fresh memory costs as much as filling it.
+type chunks struct {
+	size int // of a chunk, unless a row needs more
+	free [][]byte
+}
+
+func (c *chunks) get(atLeast int) []byte {
+	if n := len(c.free); n > 0 && atLeast <= c.size {
+		chunk := c.free[n-1]
+		c.free = c.free[:n-1]
+		return chunk
+	}
+	return make([]byte, 0, max(atLeast, c.size))
+}
+
+func (c *chunks) put(used [][]byte) {
+	for _, chunk := range used {
+		if cap(chunk) == c.size {
+			c.free = append(c.free, chunk[:0])
+		}
+	}
 }
 
 func compareRows(anchorA, payloadA, anchorB, payloadB []byte) int {

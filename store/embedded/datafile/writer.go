@@ -48,7 +48,7 @@ type Writer struct {
 	random io.Reader
 
 	parts    [parts]part
-	chunk    int // least size of a part's chunks
+	chunks   chunks
 	held     int // bytes held in parts
 	spilled  *spill
 	distinct sketch
@@ -80,7 +80,7 @@ func Create(path string, header Header, key []byte, options Options) (*Writer, e
 		return nil, fmt.Errorf("datafile: draw a salt: %w", err)
 	}
 	w := &Writer{path: path, names: header, memory: options.Memory, random: options.Random}
-	w.chunk = min(max(options.Memory/parts/8, minChunk), maxChunk)
+	w.chunks.size = min(max(options.Memory/parts/8, minChunk), maxChunk)
 	if w.header, err = encodeHeader(header, id, salt); err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (w *Writer) Add(anchor [AnchorSize]byte, payload []byte) error {
 		}
 	}
 	prefix := binary.BigEndian.Uint64(anchor[:])
-	w.held += w.parts[prefix>>(64-partBits)].add(prefix, &anchor, payload, w.chunk)
+	w.held += w.parts[prefix>>(64-partBits)].add(prefix, &anchor, payload, &w.chunks)
 	w.distinct.add(prefix)
 	w.added++
 	return nil
@@ -126,7 +126,7 @@ func (w *Writer) spillRows() error {
 		return err
 	}
 	for i := range w.parts {
-		w.parts[i].reset()
+		w.parts[i].reset(&w.chunks)
 	}
 	w.held = 0
 	return nil
@@ -146,8 +146,8 @@ func (w *Writer) sort() {
 	group.Wait()
 }
 
-// Finish merges what was added, writes the file under a temporary name, makes it durable, reads it
-// back and compares a checksum, and gives it its name. After an error there is no file at path, unless
+// Finish merges what was added, writes the file under a temporary name, makes it durable, reads all of
+// it back and compares checksums, and gives it its name. After an error there is no file at path, unless
 // the error is that the new name could not be made durable.
 //
 // ErrNonce means that two anchors agree in 12 bytes: they are not keyed digests.
@@ -173,7 +173,7 @@ func (w *Writer) Abort() error {
 		return nil
 	}
 	w.done = true
-	w.parts = [parts]part{}
+	w.parts, w.chunks = [parts]part{}, chunks{}
 	if w.spilled == nil {
 		return nil
 	}
