@@ -30,7 +30,6 @@ import (
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/field"
-	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/product"
 	"github.com/heyan-project/heyan/verifier/role"
 	"github.com/heyan-project/heyan/verifier/source"
@@ -117,7 +116,7 @@ func newWorld(t testing.TB) *world {
 	routes["card2"] = []source.Source{&script{recipient: "bank-network"}}
 	w.Deps = &Deps{
 		Store: w.store, Directory: dir, Log: log, Keys: keys, Catalogue: catalogue, Now: clock, Random: rand.Reader,
-		Journal:       journal.New(log, clock, rand.Reader, func() record.Clock { return record.Clock{} }, func(ledger.Position, record.Event) {}),
+		Journal:       journal.New(log, clock, func() record.Clock { return record.Clock{} }, journal.Hooks{}),
 		CloseSessions: func(authn.Kind, string) {},
 	}
 	w.Verifier = verifier.New(verifier.Config{
