@@ -105,6 +105,9 @@ func (a *app) confirm(question string) (bool, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
+	if !output.Terminal(a.In) {
+		fmt.Fprintln(a.Err) // nobody pressed the key that ends the line
+	}
 	answer = strings.ToLower(strings.TrimSpace(answer))
 	return answer == "y" || answer == "yes", nil
 }

@@ -26,9 +26,9 @@ func entitlementSet(a *app) *cobra.Command {
 		Use:   "set CLIENT PRODUCT",
 		Short: "Sell a product to a client, or change what was sold",
 		Long:  "Set states the whole entitlement: what a flag does not name is unset, also where it was set before.",
-		Example: `  heyan entitlement set acme id2 --purpose account_opening --expire 2027-11-22
+		Example: `  heyan entitlement set acme id2 --purpose account_opening --handler-role entrusted --expire 2027-11-22
   heyan entitlement set acme phone3 --purpose account_opening,payment --quota 100000 --quota-period month \
-      --price-fen 35 --detail --expire 2027-11-22`,
+      --price-fen 35 --detail --handler-role handler --expire 2027-11-22`,
 		Args: arguments("CLIENT", "PRODUCT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e.Client, e.Product = args[0], args[1]
@@ -51,7 +51,7 @@ func entitlementSet(a *app) *cobra.Command {
 	a.addTime(cmd, &e.ExpireTime, "expire", "when it ends")
 	flags.Int32Var(&e.RetentionDays, "retention-days", 0, "how long verdicts are kept, 1–1095; 0 = 30")
 	flags.Int64Var(&e.Revision, "revision", 0, "fail where this is not the current revision")
-	required(cmd, "purpose", "expire")
+	required(cmd, "purpose", "handler-role", "expire")
 	return cmd
 }
 

@@ -112,7 +112,9 @@ func (f *fake) leaf(r *heyanv1.VerifyRequest, v *heyanv1.Verification) *record.R
 	event, _ := record.ParseEvent("verification.verify")
 	return &record.Record{
 		Event: event, Actor: record.Actor{Kind: record.ActorClient, ID: "acme"}, Outcome: record.Outcome{Kind: record.Success},
-		Processing: &record.Processing{Product: r.GetProduct(), Verdict: enumText(v.GetVerdict()), Billing: enumText(v.GetBilling())},
+		Processing: &record.Processing{Product: r.GetProduct(), Verdict: enumText(v.GetVerdict()), Billing: enumText(v.GetBilling()),
+			AsOf: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)},
+		Traffic:    record.Traffic{Duration: 1500 * time.Microsecond},
 		Commitment: record.Commit(v.GetOpening(), record.Committed(r.GetProduct(), committed)),
 	}
 }

@@ -96,7 +96,7 @@ func (a *app) loadtest(ctx context.Context, l *loading) error {
 		if err != nil {
 			return err
 		}
-		a.note("%d people, %d callers", len(g.people), l.options.Callers)
+		a.note("%s, %s", countOf(len(g.people), "sample person"), countOf(l.options.Callers, "caller"))
 		return a.printLoad(l, load.Run(ctx, l.options, g.call))
 	})
 }

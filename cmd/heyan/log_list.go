@@ -242,6 +242,24 @@ func flattenValue(table *output.Table, name string, fd protoreflect.FieldDescrip
 		}
 		table.Row(name, text)
 	default:
-		table.Row(name, value.String())
+		table.Row(strings.TrimSuffix(strings.TrimSuffix(name, "_unix_nano"), "_nanos"), numberText(name, value))
 	}
+}
+
+// numberText prints a number by the unit that its name ends with.
+func numberText(name string, value protoreflect.Value) string {
+	switch n := value.Interface().(type) {
+	case uint64:
+		switch {
+		case strings.HasSuffix(name, "_unix_nano"):
+			return time.Unix(0, int64(n)).In(beijing).Format(time.RFC3339Nano)
+		case strings.HasSuffix(name, "_nanos"):
+			return time.Duration(n).String()
+		}
+	case int64:
+		if strings.HasSuffix(name, "_nanos") {
+			return time.Duration(n).String()
+		}
+	}
+	return value.String()
 }

@@ -1,6 +1,11 @@
 package main
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"github.com/heyan-project/heyan/verifier/field"
+)
 
 // next says which commands help after a refusal, "" lines excluded.
 func (a *app) next(r refusal) []string {
@@ -15,10 +20,16 @@ func (a *app) next(r refusal) []string {
 		return []string{"a security administrator unlocks it: heyan credential unlock ID --reason TEXT"}
 	case "PRODUCT_NOT_ENTITLED", "PURPOSE_NOT_ENTITLED", "ENTITLEMENT_EXPIRED", "LEGAL_BASIS_UNSUPPORTED":
 		return []string{"see what this client has bought: heyan whoami",
-			"a security administrator sells: heyan entitlement set CLIENT PRODUCT --purpose PURPOSE --expire DATE"}
+			"a security administrator sells: heyan entitlement set CLIENT PRODUCT --purpose PURPOSE --handler-role ROLE --expire DATE"}
 	case "FIELD_NOT_IN_PRODUCT", "FIELD_MISSING":
+		if r.Reason == "FIELD_MISSING" && !r.aboutValues() {
+			return nil
+		}
 		return []string{"see the fields of a product: heyan product get PRODUCT"}
 	case "FIELD_MALFORMED":
+		if !r.aboutValues() {
+			return nil
+		}
 		return []string{"see how a value is read: heyan normalize --field FIELD, with the value on standard input"}
 	case "CONSENT_MISSING", "CONSENT_SCOPE", "CONSENT_RENEWAL_REQUIRED", "PURPOSE_NOT_CONSENTED", "RECIPIENT_NOT_CONSENTED":
 		return []string{"see the notices on file: heyan notice list",
@@ -40,6 +51,15 @@ func (a *app) next(r refusal) []string {
 		return []string{"repeat it with --request-id " + a.requestID}
 	}
 	return nil
+}
+
+// aboutValues reports whether a refusal names one of the six fields.
+func (r refusal) aboutValues() bool {
+	return slices.ContainsFunc(r.Fields, func(v violation) bool {
+		name := v.Field[strings.LastIndex(v.Field, ".")+1:]
+		_, ok := field.KindByName(name)
+		return ok
+	})
 }
 
 func (a *app) nextEntry(entry string) []string {

@@ -110,12 +110,12 @@ func (a *app) printAccount(account *heyanv1.Account) error {
 	}
 	table := output.NewTable("PRODUCT", "PURPOSES", "QUOTA LEFT", "OF", "PERIOD", "DETAIL", "LEGAL BASES", "EXPIRES")
 	for _, line := range account.GetLines() {
-		left, quota := "no limit", ""
+		left, quota, period := "no limit", "", ""
 		if line.Quota != nil {
 			left, quota = output.Count(line.GetQuotaLeft()), output.Count(line.GetQuota())
+			period = strings.ToLower(enumText(line.GetQuotaPeriod()))
 		}
-		table.Row(line.GetProduct(), enumList(line.GetPurposes()), left, quota,
-			strings.ToLower(enumText(line.GetQuotaPeriod())), mark(line.GetDetail()),
+		table.Row(line.GetProduct(), enumList(line.GetPurposes()), left, quota, period, mark(line.GetDetail()),
 			strings.Join(line.GetLegalBases(), ","), when(line.GetExpireTime()))
 	}
 	fmt.Fprintln(a.Out)
