@@ -185,6 +185,7 @@ func (d *DB) release() error {
 
 // Get appends the value of key to dst. found is false if there is none.
 func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
+	mustHaveKey(key)
 	if d.watch.stopped.Load() {
 		return dst, false, ErrStopped
 	}

@@ -135,6 +135,9 @@ func TestIter(t *testing.T) {
 	}
 	iter, err := db.NewIterRange([]byte("p/2"), []byte("p\xff"))
 	must(t, err)
+	if !iter.SeekGE(nil) || string(iter.Key()) != "p/2" {
+		t.Error("SeekGE of nothing is not the first row of the range")
+	}
 	if !iter.SeekGE([]byte("p/3")) || string(iter.Key()) != "p0" || iter.Next() {
 		t.Error("SeekGE and then the end of the range went wrong")
 	}

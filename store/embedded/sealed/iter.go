@@ -21,12 +21,19 @@ func (d *DB) NewIter(prefix []byte) (*Iter, error) {
 	return d.NewIterRange(prefix, successor(prefix))
 }
 
-// NewIterRange returns an iterator over the keys in [start, end); nil means no bound.
+// NewIterRange returns an iterator over the keys in [start, end); an empty one means no bound.
 func (d *DB) NewIterRange(start, end []byte) (*Iter, error) {
 	if d.watch.stopped.Load() {
 		return nil, ErrStopped
 	}
-	inner, err := d.engine.NewIter(&pebble.IterOptions{LowerBound: bytes.Clone(start), UpperBound: end})
+	var options pebble.IterOptions
+	if len(start) > 0 { // to Pebble an empty bound is not the same as none
+		options.LowerBound = start
+	}
+	if len(end) > 0 {
+		options.UpperBound = end
+	}
+	inner, err := d.engine.NewIter(&options)
 	if err != nil {
 		return nil, fail("iterate", err)
 	}
@@ -55,6 +62,9 @@ func (i *Iter) SeekGE(key []byte) bool {
 		return false
 	}
 	i.begun = true
+	if len(key) == 0 {
+		return i.load(i.inner.First())
+	}
 	return i.load(i.inner.SeekGE(key))
 }
 
