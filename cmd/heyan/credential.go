@@ -106,9 +106,6 @@ func (a *app) printIssued(answer *heyanv1.IssueCredentialResponse, file *os.File
 		if _, err := fmt.Fprintln(file, answer.GetApiKey()); err != nil {
 			return err
 		}
-		if err := file.Sync(); err != nil {
-			return err
-		}
 		answer.ApiKey = ""
 		a.note("API key written to %s", file.Name())
 	}

@@ -78,11 +78,6 @@ var table = []row{
 const logFormat = "golang.org/x/mod/sumdb/tlog golang.org/x/mod/sumdb/note " +
 	"google.golang.org/protobuf/encoding/protowire github.com/klauspost/compress"
 
-// exempt lists files that the import table does not bind, with the reason. One that is gone is refused.
-var exempt = map[string]string{
-	"cmd/heyan/deps.go": "keeps dependencies in go.mod until the packages that use them are written",
-}
-
 // stdRow takes packages of the standard library from the packages that match pkgs, in the same patterns.
 type stdRow struct{ pkgs, denied, why string }
 
