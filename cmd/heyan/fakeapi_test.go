@@ -267,6 +267,9 @@ func (f *fake) ListLogEntries(r *heyanv1.ListLogEntriesRequest, stream heyanv1.L
 			return err
 		}
 	}
+	if r.GetFollow() && r.GetFilter().GetClient() == "leaving" {
+		return nil
+	}
 	if r.GetFollow() {
 		<-stream.Context().Done()
 		return nil

@@ -70,6 +70,8 @@ func (l *listing) run(ctx context.Context, conn *dial.Connection, request *heyan
 		switch {
 		case errors.Is(err, io.EOF) && !ended && !l.follow:
 			return &exitError{exitNo, "the listing ended without its checkpoint: it is not complete", ""}
+		case errors.Is(err, io.EOF) && l.follow && ctx.Err() == nil:
+			return &exitError{exitUnreachable, "the server ended the listing", "go on where it stopped: heyan log tail -f"}
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil && l.follow && ctx.Err() != nil:
