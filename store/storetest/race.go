@@ -80,6 +80,7 @@ func raceTwins(e *env) {
 			ids.Store(begun.Replay.ID, true)
 			return
 		}
+		pause() // so that the others are there
 		c := e.answer(b, begun)
 		wait, err := e.store.Commit(e.ctx, c)
 		if err == nil {
@@ -172,6 +173,7 @@ func raceRestriction(e *env) {
 func raceConsent(e *env) {
 	parallel(24, func(i int) {
 		if i%3 == 0 {
+			pause() // so that the others find nothing on file
 			if _, err := e.store.CreateConsent(e.ctx, e.consentOf(acme, notice), evidence("one"), handles("alice"), nil); err != nil {
 				e.Errorf("CreateConsent: %v", err)
 			}
@@ -184,7 +186,8 @@ func raceConsent(e *env) {
 			e.Errorf("Begin: %v", err)
 			return
 		}
-		pause() // so that several find nothing on file
+		pause()
+		pause()
 		wait, err := e.store.Commit(e.ctx, e.answer(b, begun))
 		if err == nil {
 			err = wait()
@@ -211,6 +214,9 @@ func raceDocuments(e *env) {
 			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				e.Errorf("GetDocument: %v", err)
 				return
+			}
+			if doc.Revision == 0 {
+				pause() // so that all replace the same revision
 			}
 			_, err = e.store.PutDocument(e.ctx, store.Clients, "counter", append(doc.Value, 'x'), doc.Revision)
 			switch {

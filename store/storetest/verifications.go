@@ -141,7 +141,9 @@ func verificationsUnderWrites(e *env) {
 			return
 		}
 		for j := 0; !done.Load() && e.ctx.Err() == nil; j++ {
+			time.Sleep(time.Millisecond)
 			b := e.request(fmt.Sprint("during", j))
+			b.Reserves = nil
 			begun, err := e.store.Begin(e.ctx, b)
 			if err != nil {
 				e.Errorf("Begin: %v", err)
