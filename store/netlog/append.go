@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -26,9 +27,9 @@ type Log struct {
 	stopped chan struct{} // closed when err is set
 
 	mu       sync.Mutex
-	queue    *batch // filling; nil when nothing is queued
-	inflight *batch // being committed
-	next     uint64 // index of the next record
+	queue    *batch        // filling; nil when nothing is queued
+	inflight *batch        // being committed
+	frontier tree.Frontier // with all that was given an index
 	closing  bool
 	err      error // why the log stopped
 	memory   []batchMemory
@@ -37,23 +38,22 @@ type Log struct {
 	watched watched
 
 	// The writer's own.
-	frontier tree.Frontier
-	stored   []tree.Hash
-	file     *wal.Writer
-	part     *part
+	file *wal.Writer
+	part *part
 }
 
 // batch is what one commit makes durable.
 type batch struct {
 	batchMemory
-	done chan struct{} // closed when the batch is durable, or will not be
-	err  error         // set before done is closed
+	first uint64
+	done  chan struct{} // closed when the batch is durable, or will not be
+	err   error         // set before done is closed
 }
 
 // batchMemory is the part of a batch that is used again when the batch is done. Tickets keep the batch, never this.
 type batchMemory struct {
 	body   wal.Body
-	hashes []tree.Hash
+	stored []tree.Hash // what the records add to the tree, as package tlog numbers it
 }
 
 // Ticket is a record on its way to the disk. The zero Ticket is invalid.
@@ -97,16 +97,15 @@ func (l *Log) Append(leaf []byte) (Ticket, error) {
 	b := l.queue
 	wake := b == nil
 	if wake {
-		b = &batch{done: make(chan struct{})}
+		b = &batch{first: l.frontier.Size(), done: make(chan struct{})}
 		if n := len(l.memory); n > 0 {
 			b.batchMemory, l.memory = l.memory[n-1], l.memory[:n-1]
 		}
 		l.queue = b
 	}
+	t := Ticket{b, l.frontier.Size()}
 	b.body.Add(leaf)
-	b.hashes = append(b.hashes, hash)
-	t := Ticket{b, l.next}
-	l.next++
+	b.stored = l.frontier.Append(hash, b.stored) // here, while a flush is in flight, it costs no waiting
 	l.mu.Unlock()
 	if wake {
 		l.wakeUp()
@@ -121,7 +120,7 @@ func (l *Log) refusal(size int) error {
 		return l.err
 	case l.closing:
 		return ErrClosed
-	case l.queue != nil && (len(l.queue.hashes) >= l.opt.MaxQueue || l.queue.body.Len()+size > maxQueueBytes):
+	case l.queue != nil && (l.queued() >= l.opt.MaxQueue || l.queue.body.Len()+size > maxQueueBytes):
 		return ErrBusy
 	}
 	return nil
@@ -139,14 +138,17 @@ func (l *Log) write() {
 	defer close(l.drained)
 	for range l.wake {
 		for {
-			b, end := l.take()
+			// Whoever was just woken may queue the next record before the queue is taken. This is no delay: it gives way
+			// to what can run now, and returns at once when nothing can.
+			runtime.Gosched()
+			b, h, end := l.take()
 			if end {
 				return
 			}
 			if b == nil {
 				break
 			}
-			if err := l.commit(b); err != nil {
+			if err := l.commit(b, h); err != nil {
 				l.stop(err)
 				return
 			}
@@ -154,28 +156,28 @@ func (l *Log) write() {
 	}
 }
 
-// take moves all that is queued in flight. end means that the log has stopped, or closes and everything is written.
-func (l *Log) take() (b *batch, end bool) {
+// take moves all that is queued in flight, and returns the tree with it. end means that the log has stopped, or closes
+// and everything is written.
+func (l *Log) take() (b *batch, h head, end bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
-		return nil, true
+		return nil, h, true
 	}
 	l.inflight, l.queue = l.queue, nil
-	return l.inflight, l.inflight == nil && l.closing
+	if l.inflight == nil {
+		return nil, h, l.closing
+	}
+	return l.inflight, head{size: l.frontier.Size(), root: l.frontier.Root()}, false
 }
 
-// commit makes a batch durable, wakes those who wait for it, and begins the next file if this one is full.
-func (l *Log) commit(b *batch) error {
-	first := l.frontier.Size()
-	stored, root := grow(&l.frontier, b.hashes, l.stored[:0])
-	l.stored = stored
-	size := l.frontier.Size()
-	checkpoint, err := l.signer.Sign(size, root)
-	if err != nil {
+// commit makes a batch durable, wakes those who wait for it, and begins the next file if this one is full. h is the
+// tree with the batch.
+func (l *Log) commit(b *batch, h head) (err error) {
+	if h.checkpoint, err = l.signer.Sign(h.size, h.root); err != nil {
 		return err
 	}
-	prepared, err := l.file.Prepare(&b.body, size, root, checkpoint)
+	prepared, err := l.file.Prepare(&b.body, h.size, h.root, h.checkpoint)
 	if err != nil {
 		return err
 	}
@@ -187,23 +189,15 @@ func (l *Log) commit(b *batch) error {
 		return err
 	}
 	l.watched.durable.Store(l.file.FileSize())
-	l.publish(l.part, offset, l.file.Size(), first, stored, head{size, root, checkpoint})
+	l.publish(l.part, offset, l.file.Size(), b.first, b.stored, h)
 	l.commits.Add(1)
 	if !l.finish(b) {
 		return l.failure()
 	}
-	if l.file.Size() >= l.opt.FileSize || size-l.part.first >= maxFileRecords {
-		return l.rotate()
+	if l.file.Size() >= l.opt.FileSize || h.size-l.part.first >= maxFileRecords {
+		return l.rotate(h)
 	}
 	return nil
-}
-
-// grow adds records to the tree. It is the only way a tree grows: in normal work, in recovery and in verification.
-func grow(f *tree.Frontier, leaves []tree.Hash, stored []tree.Hash) ([]tree.Hash, tree.Hash) {
-	for _, h := range leaves {
-		stored = f.Append(h, stored)
-	}
-	return stored, f.Root()
 }
 
 // finish wakes those who wait for a durable batch. It is false when the log stopped meanwhile: they were told that it
@@ -216,7 +210,7 @@ func (l *Log) finish(b *batch) bool {
 	}
 	l.inflight = nil
 	b.body.Reset(keepBytes)
-	l.memory = append(l.memory, batchMemory{b.body, b.hashes[:0]})
+	l.memory = append(l.memory, batchMemory{b.body, b.stored[:0]})
 	b.batchMemory = batchMemory{}
 	close(b.done)
 	return true
@@ -273,8 +267,12 @@ func (l *Log) Stopped() <-chan struct{} { return l.stopped }
 func (l *Log) Queued() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.queued()
+}
+
+func (l *Log) queued() int {
 	if l.queue == nil {
 		return 0
 	}
-	return len(l.queue.hashes)
+	return int(l.frontier.Size() - l.queue.first)
 }

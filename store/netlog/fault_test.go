@@ -264,9 +264,9 @@ func TestFilesAreWatched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			opt := options(filepath.Join(t.TempDir(), "log"))
-			opt.FileSize = 1500
-			l := create(t, opt)
-			fill(t, l, 1, 8)
+			closeLog(t, create(t, opt))
+			l, _ := open(t, opt) // so that there is a closed file
+			fill(t, l, 1, 4)
 			if err := errors.Join(l.watched.check(), l.checkClosed()); err != nil {
 				t.Fatalf("false alarm: %v", err)
 			}

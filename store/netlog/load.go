@@ -170,14 +170,13 @@ func (r *Reader) useSidecar(p *part, header wal.Header, size int64) bool {
 
 // scan reads a part's batches into r as normal work would have put them there.
 func (r *Reader) scan(p *part, file *wal.Reader, size int64, frontier *tree.Frontier) (wal.Tail, error) {
-	var hashes, stored []tree.Hash
+	var stored []tree.Hash
 	return file.Scan(size, func(b *wal.Batch) error {
-		hashes = hashes[:0]
+		stored = stored[:0]
 		for _, leaf := range b.Leaves {
-			hashes = append(hashes, tree.LeafHash(leaf))
+			stored = frontier.Append(tree.LeafHash(leaf), stored)
 		}
-		var root tree.Hash
-		stored, root = grow(frontier, hashes, stored[:0])
+		root := frontier.Root()
 		if root != b.Root {
 			return &wal.CorruptError{Offset: b.Offset, Reason: "records do not give the root of their commit"}
 		}

@@ -33,11 +33,10 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 		if l.frontier, err = tree.Load(l.size, l.Reader); err != nil {
 			return err
 		}
-		l.next = l.size
 		if err := l.guard(lockName); err != nil {
 			return err
 		}
-		return l.begin()
+		return l.begin(head{size: l.frontier.Size(), root: l.frontier.Root()})
 	}()
 	if err != nil {
 		if l.Reader != nil {
@@ -52,11 +51,11 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 	return l, nil
 }
 
-// begin makes the next write-ahead file. After every start this is a fresh one: see package wal on nonces.
-func (l *Log) begin() error {
-	first := l.frontier.Size()
-	name := filepath.Join(l.dir, walDir, fmt.Sprintf("%020d%s", first, walSuffix))
-	header := wal.Header{Origin: l.Origin(), First: first, Root: l.frontier.Root()}
+// begin makes the next write-ahead file, after the durable tree h. After every start this is a fresh one: see package
+// wal on nonces.
+func (l *Log) begin(h head) error {
+	name := filepath.Join(l.dir, walDir, fmt.Sprintf("%020d%s", h.size, walSuffix))
+	header := wal.Header{Origin: l.Origin(), First: h.size, Root: h.root}
 	file, err := wal.Create(l.opt.FS, name, header, l.opt.SealKey, min(wal.Pave, l.opt.FileSize), l.opt.Rand)
 	if err != nil {
 		return err
@@ -67,20 +66,20 @@ func (l *Log) begin() error {
 		return err
 	}
 	l.file = file
-	l.part = &part{path: name, first: first, end: first, bytes: file.Size(), identity: id, memory: &memory{}}
+	l.part = &part{path: name, first: h.size, end: h.size, bytes: file.Size(), identity: id, memory: &memory{}}
 	l.addPart(l.part)
 	l.watched.follow(id, file.Size())
 	return nil
 }
 
 // rotate closes the full file and begins the next. The full one's sidecar is written beside the work.
-func (l *Log) rotate() error {
+func (l *Log) rotate(h head) error {
 	l.watched.mayShrink(l.file.Size())
 	if err := errors.Join(l.file.Trim(), l.file.Close()); err != nil {
 		return err
 	}
 	full := l.part
-	if err := l.begin(); err != nil {
+	if err := l.begin(h); err != nil {
 		return err
 	}
 	l.tasks.Go(func() {

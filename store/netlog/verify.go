@@ -290,7 +290,7 @@ func (v *verification) skip(c wal.Commit, damage *wal.CorruptError) {
 
 // add puts a record's hash into the tree and compares the outside evidence that concerns it.
 func (v *verification) add(h tree.Hash) {
-	v.stored, _ = grow(&v.frontier, []tree.Hash{h}, v.stored[:0])
+	v.stored = v.frontier.Append(h, v.stored[:0])
 	v.next = v.frontier.Size()
 	v.weighAt(v.next, h)
 }
