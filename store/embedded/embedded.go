@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/embedded/sealed"
 	"github.com/heyan-project/heyan/verifier/fault"
@@ -32,6 +34,8 @@ type Options struct {
 	Now func() time.Time
 	// Logger takes what an operator must know; nil = slog.Default. It never sees a key or a value.
 	Logger *slog.Logger
+
+	base vfs.FS // what the databases are kept on; nil = the disk. Tests crash it.
 }
 
 // Store is an open store. It is safe for concurrent use.
@@ -57,6 +61,7 @@ type Store struct {
 	documents sync.Mutex // one PutDocument at a time compares and applies
 
 	checkpoints checkpointer
+	repaired    int // half commits that Open removed
 }
 
 var _ store.Store = (*Store)(nil)

@@ -22,7 +22,7 @@ import (
 const formatVersion = 1
 
 const (
-	formatName   = "FORMAT"
+	formatName   = "FORMAT" // also the name of the mark in each database
 	formatPrefix = "heyan embedded store "
 	lockName     = "LOCK"
 	subjectName  = "subject"
@@ -59,12 +59,12 @@ func Create(options Options) error {
 			return fmt.Errorf("%w: %s", ErrExists, options.Dir)
 		}
 	}
-	s, err := open(options)
+	s, err := open(options, func(string) error { return nil })
 	if err != nil {
 		return err
 	}
 	// The mark comes last: with it the store is there.
-	return errors.Join(writeFormat(options.Dir), s.Close())
+	return errors.Join(writeFormat(options.Dir), s.Close(), syncDir(filepath.Dir(options.Dir)))
 }
 
 // Open opens a store that Create made, and repairs what a crash left half done before it returns.
@@ -87,12 +87,32 @@ func Open(options Options) (*Store, error) {
 	case version > formatVersion:
 		return nil, store.ErrNewerFormat
 	}
-	return open(options)
+	return open(options, options.present)
 }
 
-func open(options Options) (*Store, error) {
+// present refuses a database that is gone: an empty one in its place would make every row of the other half.
+func (o *Options) present(dir string) error {
+	base := o.base
+	if base == nil {
+		base = vfs.Default
+	}
+	if _, err := base.Stat(base.PathJoin(dir, formatName)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s is gone", ErrNoStore, dir)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// open opens the parts, each after check has looked at its directory.
+func open(options Options, check func(dir string) error) (*Store, error) {
 	if err := options.complete(); err != nil {
 		return nil, err
+	}
+	for _, name := range []string{businessName, subjectName, filepath.Join(registryName, deletedDir)} {
+		if err := check(filepath.Join(options.Dir, name)); err != nil {
+			return nil, err
+		}
 	}
 	lock, err := vfs.Default.Lock(filepath.Join(options.Dir, lockName))
 	if err != nil {
@@ -135,7 +155,7 @@ func (s *Store) openDB(name string, key []byte, cache int64) (*sealed.DB, error)
 }
 
 func (s *Store) sealedOptions(cache int64) sealed.Options {
-	return sealed.Options{CacheBytes: cache, Log: s.options.Logger, Stop: func(reason string) {
+	return sealed.Options{Base: s.options.base, CacheBytes: cache, Log: s.options.Logger, Stop: func(reason string) {
 		s.gate.fail(fmt.Errorf("%w: %s", errHalted, reason))
 	}}
 }
@@ -191,6 +211,11 @@ func writeFormat(dir string) error {
 	if err := os.Rename(temporary, filepath.Join(dir, formatName)); err != nil {
 		return err
 	}
+	return syncDir(dir)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
 	opened, err := vfs.Default.OpenDir(dir)
 	if err != nil {
 		return err

@@ -125,6 +125,10 @@ func (s *Store) recover() error {
 		}
 	}
 	s.next.Store(r.last)
+	s.repaired = len(r.repairs)
+	if len(r.repairs) > 0 {
+		s.options.Logger.Info("removing commits that a crash left half done; none was acknowledged", "count", len(r.repairs))
+	}
 	for _, repair := range append(r.repairs, s.checkpoint) {
 		if err := s.writeInside(&s.acts, repair); err != nil {
 			return err

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/heyan-project/heyan/store/embedded/datafile"
 	"github.com/heyan-project/heyan/store/embedded/sealed"
 	"github.com/heyan-project/heyan/verifier/product"
@@ -183,11 +181,7 @@ func (r *registry) drop(key generationKey) error {
 	if err := os.Remove(r.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	dir, err := vfs.Default.OpenDir(filepath.Join(r.dir, dataDir))
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+	if err := syncDir(filepath.Join(r.dir, dataDir)); err != nil {
 		return err
 	}
 	return r.forget(key)
