@@ -111,6 +111,8 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, *jo
 		return ctx, call, r, fault.New(fault.MethodUnknown)
 	case s.draining.Load() && !r.quiet:
 		return ctx, call, r, fault.New(fault.ShuttingDown).WithRetryAfter(time.Second)
+	case refused == nil && r.quiet:
+		return ctx, call, r, nil // no record, and so no log-in: health answers while the log does not
 	case refused == nil:
 		return ctx, call, r, fault.Of(s.login(ctx, call))
 	case principal.Kind == authn.Stranger && r.anonymous:
@@ -144,10 +146,8 @@ func (s *Server) checkMessage(call *journal.Call, message proto.Message) *fault.
 // allow is the gates of role, rate and health.
 func (s *Server) allow(call *journal.Call, r rule) *fault.Fault {
 	p := &call.Principal
-	if p.Kind == authn.Stranger {
-		return nil // an anonymous method: admit let nobody else through
-	}
-	if !p.Roles.Any(r.roles) || p.ReadOnly && !r.read {
+	// A stranger calls an anonymous method: admit let nobody else through.
+	if p.Kind != authn.Stranger && (!p.Roles.Any(r.roles) || p.ReadOnly && !r.read) {
 		call.Event = record.RPCDenied
 		return fault.New(fault.RoleRequired).With("role", r.roles.String())
 	}
@@ -172,14 +172,12 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 		return "", refused
 	}
 	result := journal.OutcomeOf(refused, codeOf(refused))
-	if call.Principal.Kind == authn.Stranger {
-		if !r.quiet || refused != nil {
-			s.countStranger(call, result)
-		}
+	if r.quiet && (refused == nil || refused.Kind() == fault.Cancelled) { // how a watch of health ends
 		return "", refused
 	}
-	if r.quiet && refused == nil {
-		return "", nil
+	if call.Principal.Kind == authn.Stranger {
+		s.countStranger(call, result)
+		return "", refused
 	}
 	if refused != nil && call.Principal.Kind == authn.Client {
 		if _, written := call.At(); !written {
@@ -192,10 +190,16 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 	if err != nil {
 		return "", fault.Of(err)
 	}
-	if refused == nil || refused.Kind() != fault.Unavailable {
+	if outcomeKnown(refused) {
 		call.Done()
 	}
 	return Entry(place), refused
+}
+
+// outcomeKnown reports whether a call that ended so has left nothing undecided between ledger and log. After a
+// failure of the store, or a panic, that is for the next start to find out.
+func outcomeKnown(refused *fault.Fault) bool {
+	return refused == nil || refused.Kind() != fault.Unavailable && refused.Kind() != fault.Internal
 }
 
 // exhausted closes the connections of a client that was refused too often; the refusal was counted.
@@ -254,6 +258,8 @@ func Entry(at ledger.Position) string { return at.String() }
 // stream is the chain of streaming calls.
 func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	ctx, call, r, refused := s.admit(raw.Context(), info.FullMethod)
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	if refused == nil {
 		refused = s.allow(call, r)
 	}
@@ -264,7 +270,7 @@ func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamSer
 		}
 	}
 	if refused == nil {
-		refused = s.handleStream(service, &checkedStream{ServerStream: raw, ctx: ctx, call: call, server: s}, handler)
+		refused = s.handleStream(service, &checkedStream{ServerStream: raw, ctx: ctx, end: end, call: call, server: s}, handler)
 	}
 	at, refused := s.settle(call, r, refused)
 	if at != "" {
@@ -281,14 +287,20 @@ func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamSer
 }
 
 func (s *Server) handleStream(service any, stream *checkedStream, handler grpc.StreamHandler) (refused *fault.Fault) {
+	s.streams.Store(stream, nil)
+	defer s.streams.Delete(stream)
 	defer func() {
 		if caught := recover(); caught != nil {
 			refused = s.caught(caught)
 		}
 	}()
 	err := handler(service, stream)
-	if stream.found != nil {
+	var why *fault.Fault
+	switch {
+	case stream.found != nil:
 		return stream.found // whatever the handler made of the failed read
+	case err != nil && errors.As(context.Cause(stream.ctx), &why):
+		return why // it was ended, see endStreams
 	}
 	return rpcerr.FromError(err)
 }
@@ -297,6 +309,7 @@ func (s *Server) handleStream(service any, stream *checkedStream, handler grpc.S
 type checkedStream struct {
 	grpc.ServerStream
 	ctx    context.Context
+	end    context.CancelCauseFunc
 	call   *journal.Call
 	server *Server
 	found  *fault.Fault
@@ -310,7 +323,7 @@ var errFound = errors.New("server: message refused")
 
 // RecvMsg reads and checks one message.
 func (c *checkedStream) RecvMsg(m any) error {
-	if err := c.ServerStream.RecvMsg(m); err != nil {
+	if err := c.receive(m); err != nil {
 		return err
 	}
 	message, _ := m.(proto.Message)
@@ -321,6 +334,24 @@ func (c *checkedStream) RecvMsg(m any) error {
 		return errFound
 	}
 	return c.stillAllowed()
+}
+
+// receive waits for a message, as long as a caller may be silent and may go on. A read that is given up ends
+// with the stream, and m is then nobody's.
+func (c *checkedStream) receive(m any) error {
+	read := make(chan error, 1)
+	go func() { read <- c.ServerStream.RecvMsg(m) }()
+	silence := time.NewTimer(c.server.Silence)
+	defer silence.Stop()
+	select {
+	case err := <-read:
+		return err
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	case <-silence.C:
+		c.found = fault.New(fault.DeadlineReached).WithHint("The stream was silent for too long.")
+		return errFound
+	}
 }
 
 // SendMsg counts one message, and ends a stream whose caller may not go on.
@@ -335,18 +366,24 @@ func (c *checkedStream) SendMsg(m any) error {
 	return c.ServerStream.SendMsg(m)
 }
 
-// stillAllowed ends streams of revoked, suspended and expired callers at their next message
+// stillAllowed ends streams of revoked, suspended and expired callers at their next message at the latest
 // (ME-1-stop-misuse).
 func (c *checkedStream) stillAllowed() error {
-	if c.call.Principal.Kind == authn.Stranger {
-		return nil
-	}
-	raw := c.ServerStream.Context()
-	if _, refused := c.server.authenticator.Authenticate(raw, c.server.peer(raw), authorization(raw)); refused != nil {
+	if refused := c.refusal(); refused != nil {
 		c.found = refused
 		return errFound
 	}
 	return nil
+}
+
+// refusal is why the stream's caller may not go on, or nil.
+func (c *checkedStream) refusal() *fault.Fault {
+	if c.call.Principal.Kind == authn.Stranger {
+		return nil
+	}
+	raw := c.ServerStream.Context()
+	_, refused := c.server.authenticator.Authenticate(raw, c.server.peer(raw), authorization(raw))
+	return refused
 }
 
 func authorization(ctx context.Context) string {

@@ -103,6 +103,7 @@ func (c *comparison) row(ctx context.Context, v *ledger.Verification) error {
 	switch {
 	case c.voided[v.ID]:
 		c.done.Undone++
+		c.amended(a, logged, v.Log.Origin)
 		return c.store.Void(ctx, v.Client, v.ID)
 	case logged && a.index == v.Log.Index:
 		return nil
@@ -121,9 +122,17 @@ func (c *comparison) row(ctx context.Context, v *ledger.Verification) error {
 	return c.store.Restamp(ctx, v.Client, v.ID, at)
 }
 
+// amended notes once more that an answer was voided: a stop may have come between the record and the note.
+func (c *comparison) amended(a answered, logged bool, origin string) {
+	if logged {
+		c.amend(ledger.Position{Origin: origin, Index: a.index}, record.VerificationVoided)
+	}
+}
+
 // missing voids the record of an answer that has no row, and so never left.
 func (c *comparison) missing(id ledger.ID, a answered, origin string) error {
 	if c.voided[id] {
+		c.amended(a, true, origin)
 		return nil
 	}
 	_, err := c.journal.System(record.VerificationVoided, func(r *record.Record) {

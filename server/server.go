@@ -93,6 +93,7 @@ type Config struct {
 	StreamWorkers int             // 0 = a goroutine a call
 	Drain         time.Duration   // how long a stop waits for calls
 	Notice        time.Duration   // how long a stop says NOT_SERVING before it refuses
+	Silence       time.Duration   // how long a stream may wait for its caller's next message; 0 = two minutes
 	Digests       []record.Digest // of binary, rule tables, configuration: for the record config.loaded
 }
 
@@ -111,7 +112,9 @@ type Server struct {
 	credentials   *transport.Credentials
 	health        *health.Server
 	grpc          *grpc.Server
-	sessions      sync.Map // session id → *login
+	logins        sync.Mutex // held while a connection's identity is recorded
+	sessions      sync.Map   // session id → *login
+	streams       sync.Map   // *checkedStream, while it is served
 	draining      atomic.Bool
 	started       time.Time
 	calls, failed atomic.Uint64
@@ -131,6 +134,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{
 		Config: c, log: c.Log, logger: c.Logger, metrics: c.Metrics, now: c.Now, rates: newRates(c.RatePerSecond),
 		started: c.Now(), stop: make(chan struct{}),
+	}
+	if s.Silence <= 0 {
+		s.Silence = 2 * time.Minute
 	}
 	s.journal = journal.New(c.Log, c.Now, c.Clock, journal.Hooks{Amend: s.amend, Answered: s.countAnswer, Appended: c.Metrics.LogAppended})
 	s.strangers, s.budgets = journal.NewStrangers(s.journal), journal.NewBudgets(s.journal)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -51,6 +52,11 @@ func (o *observer) SessionOpened(*transport.Conn) error {
 func (o *observer) SessionClosed(c *transport.Conn) {
 	s := (*Server)(o)
 	s.metrics.SessionClosed()
+	s.logout(c)
+}
+
+// logout records the end of a connection that had an identity, once.
+func (s *Server) logout(c *transport.Conn) {
 	known, ok := s.sessions.LoadAndDelete(c.Session)
 	if !ok {
 		return
@@ -78,22 +84,66 @@ func (s *Server) login(ctx context.Context, call *journal.Call) error {
 	if conn.Bound(key) {
 		return nil
 	}
-	conn.Bind(key)
+	s.logins.Lock() // first calls come side by side
+	defer s.logins.Unlock()
+	if conn.Bound(key) {
+		return nil
+	}
 	actor := journal.Actor(&call.Principal)
-	s.sessions.Store(conn.Session, &login{actor: actor})
 	_, _, err := s.journal.Begin(&record.Record{
 		Event: record.SessionOpened, Actor: actor, Session: conn.Session, TraceID: call.Trace, Source: call.Connection.Source,
 		Destination: call.Connection.Destination, Protocol: call.Connection.Protocol, Outcome: record.Outcome{Kind: record.Success},
 	})
-	return err
+	if err != nil {
+		return err // not bound: the next call records it
+	}
+	conn.Bind(key)
+	s.sessions.Store(conn.Session, &login{actor: actor})
+	if conn.Duration() > 0 { // it was closed meanwhile, and its end found no log-in
+		s.logout(conn)
+	}
+	return nil
 }
 
 func bindingKey(kind authn.Kind, id string) string { return fmt.Sprintf("%d/%s", kind, id) }
 
-// closeSessions closes every connection on which a client or an operator made calls.
+// farewell is how long a connection stays open for the last words of streams that were ended.
+const farewell = time.Second
+
+// closeSessions closes every connection on which a client or an operator made calls. Streams that may not go on
+// are ended first, so that their callers are told why (ME-1-stop-misuse); no other call passes meanwhile, since
+// each is checked.
 func (s *Server) closeSessions(kind authn.Kind, id string) {
 	key := bindingKey(kind, id)
-	s.credentials.Registry().CloseWhere(func(c *transport.Conn) bool { return c.Bound(key) })
+	open := map[string]bool{}
+	s.credentials.Registry().CloseWhere(func(c *transport.Conn) bool {
+		open[c.Session] = c.Bound(key)
+		return false
+	})
+	closeAll := func() {
+		s.credentials.Registry().CloseWhere(func(c *transport.Conn) bool { return open[c.Session] })
+	}
+	if s.endStreams(kind, id) {
+		time.AfterFunc(farewell, closeAll)
+		return
+	}
+	closeAll()
+}
+
+// endStreams ends the streams of a client or an operator that may not go on, and reports whether there was one.
+func (s *Server) endStreams(kind authn.Kind, id string) (ended bool) {
+	s.streams.Range(func(key, _ any) bool {
+		stream := key.(*checkedStream)
+		if p := &stream.call.Principal; p.Kind != kind || p.ID != id {
+			return true
+		}
+		if refused := stream.refusal(); refused != nil {
+			stream.end(refused)
+			ended = true
+		}
+		return true
+	})
+	return ended
 }
 
 func (s *Server) closeSession(session string) {

@@ -87,7 +87,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, peer Peer, authorizati
 		return byCertificate, refused
 	}
 	byKey, keyRefused := a.apiKey(ctx, s, peer, authorization, now)
-	if keyRefused == nil && byCertificate.Kind != Stranger && byCertificate.ID != byKey.ID {
+	if keyRefused == nil && byCertificate.Kind != Stranger && (byCertificate.Kind != byKey.Kind || byCertificate.ID != byKey.ID) {
 		return Principal{}, fault.New(fault.CredentialInvalid).WithHint("The certificate and the API key belong to different clients.")
 	}
 	return byKey, keyRefused

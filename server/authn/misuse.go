@@ -42,6 +42,9 @@ func (m *misuse) note(ctx context.Context, credential string, now time.Time) {
 	}
 	row.count++
 	reached := row.count == misuseLimit
+	if reached {
+		delete(m.rows, credential) // once unlocked, it may be locked again
+	}
 	m.mu.Unlock()
 	if reached {
 		m.lock(ctx, credential)

@@ -43,6 +43,7 @@ type Call struct {
 	asked    *record.Processing
 	behalf   string
 	written  bool // the handler wrote the call's own record
+	answered bool // and that one says that the call was answered
 	at       ledger.Position
 
 	mu      sync.Mutex
@@ -119,16 +120,17 @@ func actor(p *authn.Principal, behalf string) record.Actor {
 	return a
 }
 
-// Finish writes the call's record, unless the handler wrote it, and returns its place when it is durable.
+// Finish writes the call's record, unless the handler wrote it, and returns its place when it is durable. A call
+// that failed after its answer was recorded, by a defect, gets a record of that too.
 func (c *Call) Finish(f *fault.Fault) (ledger.Position, error) {
-	if c.written {
+	if c.written && (f == nil || !c.answered) {
 		return c.at, nil
 	}
 	at, err := c.Journal.Write(c.record(c.Event, f))
 	if err != nil {
 		return ledger.Position{}, err
 	}
-	c.at, c.written = at, true
+	c.Use(at)
 	return at, nil
 }
 
@@ -142,7 +144,7 @@ func (c *Call) Note(event record.Event, fill func(*record.Record)) (ledger.Posit
 }
 
 // Use notes that the place of the call's own record is at: a verification was voided.
-func (c *Call) Use(at ledger.Position) { c.at, c.written = at, true }
+func (c *Call) Use(at ledger.Position) { c.at, c.written, c.answered = at, true, false }
 
 // Verification returns the journal of a single verification, whose record is the call's own.
 func (c *Call) Verification() verifier.Journal {
@@ -191,7 +193,7 @@ func (e *entry) Answered(a *verifier.Answer) (ledger.Position, ledger.Wait, erro
 		return at, nil, err
 	}
 	if e.own {
-		e.call.at, e.call.written = at, true
+		e.call.at, e.call.written, e.call.answered = at, true, true
 	}
 	if counted := e.call.Journal.hooks.Answered; counted != nil {
 		counted(a)

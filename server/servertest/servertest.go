@@ -142,9 +142,16 @@ func newKeys(t testing.TB, now time.Time) *Keys {
 	var err error
 	k.chain, err = digest.NewChain(rand.Reader, now)
 	check(t, err)
-	k.CA, err = pki.New("test CA", time.Now(), rand.Reader)
+	k.CA, err = pki.New("test CA", now.Add(-48*time.Hour), rand.Reader)
 	check(t, err)
 	return k
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func check(t testing.TB, err error) {
@@ -180,19 +187,18 @@ func (s *Server) open(o Options, fresh bool) {
 	s.Directory, err = directory.Open(context.Background(), s.Store)
 	check(s.t, err)
 	if fresh {
-		s.bind(System, role.SystemAdmin, role.PrivacyOfficer)
-		s.bind(Security, role.SecurityAdmin, role.PrivacyOfficer)
-		s.bind(Audit, role.AuditAdmin)
+		s.Bind(role.Operator{ID: System, Binding: role.Binding{Roles: role.Of(role.SystemAdmin, role.PrivacyOfficer)}})
+		s.Bind(role.Operator{ID: Security, Binding: role.Binding{Roles: role.Of(role.SecurityAdmin, role.PrivacyOfficer)}})
+		s.Bind(role.Operator{ID: Audit, Binding: role.Binding{Roles: role.Of(role.AuditAdmin)}})
 	}
 }
 
-// bind binds a person, as a first start does.
-func (s *Server) bind(id string, roles ...role.Role) {
+// Bind binds a person of its own to o.Roles, as a first start does: without a call and without a record.
+func (s *Server) Bind(o role.Operator) {
 	s.t.Helper()
-	_, err := s.Directory.PutOperator(context.Background(), role.Operator{
-		ID: id, IssuerSHA256: s.Keys.CA.SHA256(), SubjectAltName: uri(id), State: role.Active,
-		Binding: role.Binding{Person: id, Roles: role.Of(roles...), BoundAt: s.Clock.Now()},
-	}, 0)
+	o.IssuerSHA256, o.SubjectAltName, o.State = s.Keys.CA.SHA256(), uri(o.ID), role.Active
+	o.Person, o.BoundAt = o.ID, s.Clock.Now()
+	_, err := s.Directory.PutOperator(context.Background(), o, 0)
 	check(s.t, err)
 }
 
@@ -281,22 +287,25 @@ func (s *Server) Dial(config *tls.Config, options ...grpc.DialOption) *grpc.Clie
 // As connects as one of the people.
 func (s *Server) As(person string) *grpc.ClientConn {
 	s.t.Helper()
-	return s.Dial(&tls.Config{Certificates: []tls.Certificate{s.Certificate(uri(person))}})
+	return s.WithCertificate(uri(person))
 }
 
 // Certificate issues a certificate of the server's CA for a URI.
 func (s *Server) Certificate(uri string) tls.Certificate {
 	s.t.Helper()
-	issued, err := s.Keys.CA.Issue(pki.Leaf{Name: "test", URI: uri, NotBefore: time.Now(), NotAfter: s.Clock.Now().Add(1000 * time.Hour)})
+	issued, err := s.Keys.CA.Issue(pki.Leaf{Name: "test", URI: uri, NotBefore: s.Clock.Now().Add(-24 * time.Hour), NotAfter: s.Clock.Now().Add(1000 * time.Hour)})
 	check(s.t, err)
 	pair, err := issued.TLS()
 	check(s.t, err)
 	return pair
 }
 
-// WithKey connects with an API key.
+// WithKey connects with an API key, or without any credential where it is empty.
 func (s *Server) WithKey(key string) *grpc.ClientConn {
 	s.t.Helper()
+	if key == "" {
+		return s.Dial(&tls.Config{})
+	}
 	return s.Dial(&tls.Config{}, grpc.WithPerRPCCredentials(bearer(key)))
 }
 
@@ -307,6 +316,12 @@ func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]strin
 }
 
 func (bearer) RequireTransportSecurity() bool { return true }
+
+// WithCertificate connects with a client certificate for a URI.
+func (s *Server) WithCertificate(uri string, options ...grpc.DialOption) *grpc.ClientConn {
+	s.t.Helper()
+	return s.Dial(&tls.Config{Certificates: []tls.Certificate{s.Certificate(uri)}}, options...)
+}
 
 // Records reads every durable record from an index on.
 func (s *Server) Records(from uint64) []record.Record {

@@ -1,0 +1,39 @@
+package server
+
+import (
+	"context"
+
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier/role"
+)
+
+// Rule is a row of the policy.
+type Rule struct {
+	Event                  record.Event
+	Roles                  role.Set
+	Anonymous, Read, Quiet bool
+	Stream                 bool
+}
+
+// Policy returns the policy by full method.
+func Policy() map[string]Rule {
+	policy := make(map[string]Rule, len(rules))
+	for method, r := range rules {
+		policy[method] = Rule{Event: r.event, Roles: r.roles, Anonymous: r.anonymous, Read: r.read, Quiet: r.quiet, Stream: r.stream}
+	}
+	return policy
+}
+
+// Flush writes what was counted, as the minute does.
+func (s *Server) Flush() error { return s.flush() }
+
+// Heartbeat writes the minute's operation status.
+func (s *Server) Heartbeat() error { return s.heartbeat() }
+
+// Mark raises the ledger's mark and returns to where.
+func (s *Server) Mark() (uint64, error) {
+	return s.journal.Settled(s.log.Size()), s.mark(context.Background())
+}
+
+// SetDraining makes the server refuse new calls, as a stop does.
+func (s *Server) SetDraining(draining bool) { s.draining.Store(draining) }
