@@ -41,7 +41,6 @@ type call struct {
 	handles      []subject.Handle
 	restrictions []subject.Handle
 	requestKey   digest.Digest
-	content      digest.Digest
 	token        ledger.Token
 	stored       *consent.Consent // the consent on file, as the claim found it
 }
@@ -197,6 +196,9 @@ func (c *call) readGround(ctx context.Context) *fault.Fault {
 }
 
 func (c *call) checkAge(context.Context) *fault.Fault {
+	if len(c.values) < len(c.request.Fields) {
+		return nil // only while refusals are collected: a field was refused, and may have held the birth date
+	}
 	child, f := consent.CheckAge(c.values, c.request.AgeDeclaration, c.notice, c.request.Guardian, c.now)
 	c.child = child
 	return f
