@@ -153,6 +153,29 @@ func devProfiles(home, address string) error {
 	return profile.Save(filepath.Join(home, profile.FileName), file)
 }
 
+// readdress makes the profiles of a development server that was laid out earlier name where it listens now. Profiles
+// that a developer added stay as they are.
+func readdress(home, address string) error {
+	path := filepath.Join(home, profile.FileName)
+	file, err := profile.Load(path)
+	if err != nil {
+		return err
+	}
+	changed := false
+	for _, name := range []string{"client", "system", "security", "audit"} {
+		p, ok := file.Profiles[name]
+		if !ok || p.Address == address {
+			continue
+		}
+		p.Address, changed = address, true
+		file.Profiles[name] = p
+	}
+	if !changed {
+		return nil
+	}
+	return profile.Save(path, file)
+}
+
 func writePeople(path string, n int, seed uint64) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

@@ -158,22 +158,23 @@ func (f *firstStart) profiles(laid *bootstrap.Laid) error {
 }
 
 func (f *firstStart) explain(a *app, laid *bootstrap.Laid) error {
-	_, err := fmt.Fprintf(a.Out, `%s is ready. Three people run it, and nobody else has an account:
+	_, err := fmt.Fprintf(a.Out, `%[1]s is ready. Three people run it, and nobody else has an account:
 
-  A  %-20s system_admin, privacy_officer     %s
-  B  %-20s security_admin, privacy_officer   %s
-  C  %-20s audit_admin                       %s
+  A  %-20[2]s system_admin, privacy_officer     %[3]s
+  B  %-20[4]s security_admin, privacy_officer   %[5]s
+  C  %-20[6]s audit_admin                       %[7]s
 
 Now
-  1. copy %s to a safe place, offline
+  1. copy %[8]s to a safe place, offline
   2. give each person their own .key and remove it here; move certs/ca.key offline too
-  3. heyan serve --config %s
+  3. heyan serve --config %[9]s
 
-First acts, each by its person (HEYAN_CONFIG_HOME=%s):
-  heyan --profile %s client create acme --display-name "ACME Ltd"
-  heyan --profile %s entitlement set acme id2 --purpose account_opening --handler-role handler --expire 2030-01-01
-  heyan --profile %s log tail
+First acts, each by its person (HEYAN_CONFIG_HOME=%[1]s):
+  heyan --profile %[2]s client create acme --name "ACME Ltd" --allowed-source 203.0.113.0/24
+  heyan --profile %[2]s credential issue acme --api-key --out acme.key
+  heyan --profile %[4]s entitlement set acme id2 --purpose account_opening --handler-role handler --expire 2030-01-01
+  heyan --profile %[6]s log tail
 `, f.dir, f.system, laid.File(f.system+".pem"), f.security, laid.File(f.security+".pem"), f.audit, laid.File(f.audit+".pem"),
-		filepath.Join(f.dir, "keys"), laid.Config, f.dir, f.system, f.security, f.audit)
+		filepath.Join(f.dir, "keys"), laid.Config)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -227,7 +228,7 @@ func (a *app) printReceiptProof(p proof, leaf *logv1.Record) error {
 	if p.Size > 0 {
 		table.Row("place", fmt.Sprintf("%s/%d, tree of %d", p.Origin, p.Index, p.Size))
 	}
-	table.Row("time", saved.Time(leaf))
+	table.Row("time", time.Unix(0, int64(leaf.GetTimeUnixNano())).In(beijing).Format(time.RFC3339Nano))
 	flatten(table, "", leaf.ProtoReflect())
 	_, err := table.WriteTo(a.Out)
 	return err

@@ -74,8 +74,7 @@ func yuan(fen int64) string {
 func whoamiCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:     "whoami",
-		Short:   "Show the calling client's account: products, quota left, expiry",
-		Long:    `Whoami asks GetAccount, which is for clients. The people who run Heyan see their bindings by: heyan operator list`,
+		Short:   "Show who calls: a client's products, quota left and expiry; a person's roles",
 		Example: "  heyan whoami\n  heyan whoami -o json",
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -92,6 +91,12 @@ func whoamiCommand(a *app) *cobra.Command {
 
 func (a *app) printAccount(account *heyanv1.Account) error {
 	head := output.NewTable()
+	if account.GetOperator() != "" {
+		head.Row("operator", account.GetOperator())
+		head.Row("person", account.GetPersonId())
+		head.Row("roles", enumList(account.GetRoles()))
+		return a.print(account, head)
+	}
 	head.Row("client", strings.TrimSpace(account.GetClient()+" "+account.GetDisplayName()))
 	credential := account.GetCredential()
 	if account.GetTest() {

@@ -147,9 +147,12 @@ func (d *developmentServer) run(ctx context.Context, a *app) error {
 		return errors.Join(err, s.close())
 	}
 	if fresh {
-		if err := d.furnish(ctx, a, home, i.address()); err != nil {
-			return errors.Join(err, i.stop(context.WithoutCancel(ctx)))
-		}
+		err = d.furnish(ctx, a, home, i.address())
+	} else {
+		err = readdress(home, i.address())
+	}
+	if err != nil {
+		return errors.Join(err, i.stop(context.WithoutCancel(ctx)))
 	}
 	d.explain(a, i, home)
 	return i.until(ctx)
