@@ -89,7 +89,7 @@ func TestCrashImages(t *testing.T) {
 // recovers opens a crash image and tells whether a torn tail was cut.
 func recovers(t *testing.T, opt Options, dir string, acknowledged, appended int) bool {
 	t.Helper()
-	opt.Dir, opt.FS = dir, nil
+	opt.Dir, opt.FS = dir, disktest.NoSync()
 	l, rec, err := Open(opt)
 	if err != nil {
 		t.Fatalf("with %d acknowledged: %v", acknowledged, err)
@@ -162,11 +162,12 @@ func TestEveryByteFlipped(t *testing.T) {
 		if len(wals) < 2 {
 			t.Fatalf("files: %v", names)
 		}
-		step := 7
+		step := 17
 		if *long {
 			step = 1
 		}
 		o := opt
+		o.FS = disktest.NoSync()
 		for _, name := range names {
 			for i := 0; i < len(files[name]); i += step {
 				o.Dir = t.TempDir()

@@ -3,14 +3,16 @@ package netlog
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/heyan-project/heyan/store/netlog/disk/disktest"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/store/netlog/wal"
@@ -20,7 +22,7 @@ import (
 func verified(t *testing.T, key []byte) (opt Options, wals []string, outside []Evidence) {
 	t.Helper()
 	opt = options(filepath.Join(t.TempDir(), "log"))
-	opt.SealKey, opt.FileSize = key, 1500
+	opt.SealKey, opt.FileSize, opt.FS = key, 1500, disktest.NoSync()
 	l := create(t, opt)
 	for n := 1; n < 30; n++ {
 		add(t, l, n)
@@ -235,64 +237,113 @@ func TestVerifyUnknownRecord(t *testing.T) {
 	}
 }
 
-// TestVerifyResigned: files whose checksums and roots were all made anew, but not the signatures.
-func TestVerifyResigned(t *testing.T) {
-	opt, wals, _ := verified(t, nil)
-	forge := func(name string, leaf []byte) {
-		src, err := os.Open(name)
-		must(t, err)
-		defer src.Close()
-		file, err := wal.NewReader(src, nil)
-		must(t, err)
-		h := file.Header()
-		out := options(t.TempDir())
-		o, err := out.withDefaults()
-		must(t, err)
-		path := filepath.Join(t.TempDir(), "a.wal")
-		w, err := wal.Create(o.FS, path, h, nil, 0, o.Rand)
-		must(t, err)
-		f, err := tree.Load(h.First, mustReader(t, opt))
-		must(t, err)
-		stat, err := src.Stat()
-		must(t, err)
-		_, err = file.Scan(stat.Size(), func(b *wal.Batch) error {
-			var body wal.Body
-			for i, l := range b.Leaves {
-				if b.First+uint64(i) == 13 {
-					l = leaf
+// TestForgedFiles: a file whose checksums were all made anew is refused by a start and called tampered by Verify, by
+// root, signature and continuity alone.
+func TestForgedFiles(t *testing.T) {
+	stranger, err := tree.NewSigner("node-9-00", ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32)))
+	must(t, err)
+	for name, f := range map[string]forgery{
+		"nothing":                 {},
+		"record":                  {leaf: leaf(999), from: 5},
+		"record and root":         {leaf: leaf(999), from: 5, reroot: true},
+		"last record and root":    {leaf: leaf(999), at: 11, from: 11, reroot: true},
+		"checkpoint":              {checkpoint: func(b *wal.Batch) []byte { return []byte("x") }, from: 1},
+		"header's root":           {header: func(h *wal.Header) { h.Root[0]++ }, from: 1},
+		"header's origin":         {header: func(h *wal.Header) { h.Origin = "node-2-0123456789abcdef" }, from: 1},
+		"signed by somebody else": {checkpoint: func(b *wal.Batch) []byte { c, _ := stranger.Sign(b.Size, b.Root); return c }, from: 1, unknown: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if f.at == 0 {
+				f.at = 5
+			}
+			opt := options(filepath.Join(t.TempDir(), "log"))
+			opt.SealKey = nil
+			closeLog(t, create(t, opt))
+			l, _ := open(t, opt)
+			fill(t, l, 1, 12) // the second file
+			closeLog(t, l)
+			names, err := walNames(opt.Dir)
+			must(t, err)
+			f.apply(t, names[1])
+			rep := report(t, opt)
+			_, _, err = Open(opt)
+			if name == "nothing" {
+				if err != nil || !rep.Whole() {
+					t.Fatalf("the forger is wrong: %v\n%v", err, rep)
 				}
-				body.Add(l)
-				f.Append(tree.LeafHash(l), nil)
+				return
 			}
-			p, err := w.Prepare(&body, b.Size, f.Root(), b.Checkpoint)
-			if err == nil {
-				_, err = w.Commit(p)
+			want := Tampered
+			if f.unknown {
+				want = Unverifiable
 			}
-			return err
+			if rep.Whole() || rep.Findings[0].Verdict != want || rep.Findings[0].From != f.from {
+				t.Errorf("%v", rep)
+			}
+			var corrupt *wal.CorruptError
+			if !errors.As(err, &corrupt) || name == "record" && corrupt.Offset != rep.Findings[0].Offset {
+				t.Errorf("start: %v", err)
+			}
 		})
-		must(t, err)
-		must(t, w.Close())
-		must(t, os.Rename(path, name))
-	}
-	for _, name := range wals {
-		if first, _ := firstOf(name); first <= 13 {
-			if next, _ := firstOf(wals[slices.Index(wals, name)+1]); next > 13 {
-				forge(name, leaf(999))
-			}
-		}
-	}
-	rep := report(t, opt)
-	if rep.Whole() || rep.Findings[0].Verdict != Tampered || rep.Findings[0].From != 13 {
-		t.Errorf("%v", rep)
 	}
 }
 
-func mustReader(t *testing.T, opt Options) *Reader {
+// forgery says how a file is written anew.
+type forgery struct {
+	at         uint64 // the record that leaf replaces
+	leaf       []byte
+	reroot     bool // the commits get the roots of the changed records
+	checkpoint func(*wal.Batch) []byte
+	header     func(*wal.Header)
+
+	from    uint64 // where Verify finds it
+	unknown bool
+}
+
+func (f forgery) apply(t *testing.T, name string) {
 	t.Helper()
-	r, err := OpenReader(ReaderOptions{Dir: opt.Dir, SealKey: opt.SealKey})
+	src, err := os.Open(name)
 	must(t, err)
-	t.Cleanup(func() { r.Close() })
-	return r
+	defer src.Close()
+	file, err := wal.NewReader(src, nil)
+	must(t, err)
+	stat, err := src.Stat()
+	must(t, err)
+	h := file.Header()
+	if f.header != nil {
+		f.header(&h)
+	}
+	path := filepath.Join(t.TempDir(), "forged")
+	w, err := wal.Create(disktest.NoSync(), path, h, nil, 0, rand.Reader)
+	must(t, err)
+	// The tree before the file: that of the first record, which the header's root is.
+	var frontier tree.Frontier
+	frontier.Append(tree.Hash(file.Header().Root), nil)
+	_, err = file.Scan(stat.Size(), func(b *wal.Batch) error {
+		var body wal.Body
+		for i, leaf := range b.Leaves {
+			if f.leaf != nil && b.First+uint64(i) == f.at {
+				leaf = f.leaf
+			}
+			body.Add(leaf)
+			frontier.Append(tree.LeafHash(leaf), nil)
+		}
+		root, checkpoint := b.Root, b.Checkpoint
+		if f.reroot {
+			root = frontier.Root()
+		}
+		if f.checkpoint != nil {
+			checkpoint = f.checkpoint(b)
+		}
+		p, err := w.Prepare(&body, b.Size, root, checkpoint)
+		if err == nil {
+			_, err = w.Commit(p)
+		}
+		return err
+	})
+	must(t, err)
+	must(t, w.Close())
+	must(t, os.Rename(path, name))
 }
 
 func TestSidecarsAreMadeAnew(t *testing.T) {
