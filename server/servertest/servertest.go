@@ -91,16 +91,30 @@ type Server struct {
 
 // Clock is a clock that a test moves.
 type Clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu     sync.Mutex
+	now    time.Time
+	frozen bool
 }
 
 // Now returns the time; it moves on by a microsecond at each call, so that times differ.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = c.now.Add(time.Microsecond)
+	if !c.frozen {
+		c.now = c.now.Add(time.Microsecond)
+	}
 	return c.now
+}
+
+// Freeze stops the clock until thaw is called.
+func (c *Clock) Freeze() (thaw func()) {
+	set := func(frozen bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.frozen = frozen
+	}
+	set(true)
+	return func() { set(false) }
 }
 
 // Set moves the clock to a time.
