@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/heyan-project/heyan/verifier/consent"
+	"github.com/heyan-project/heyan/verifier/field"
 	"github.com/heyan-project/heyan/verifier/product"
 )
 
@@ -201,6 +202,9 @@ func (c *Config) check() error {
 	}
 	if _, err := c.Products(); err != nil {
 		wrong = append(wrong, fmt.Errorf("catalogue: %w", err))
+	}
+	if _, err := field.NewRules(c.CardPrefixes); err != nil {
+		wrong = append(wrong, fmt.Errorf("card_prefixes: %w", err))
 	}
 	return errors.Join(wrong...)
 }
