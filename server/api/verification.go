@@ -30,10 +30,7 @@ func (s *Verification) Verify(ctx context.Context, m *heyanv1.VerifyRequest) (*h
 	if refused != nil {
 		return nil, refused
 	}
-	response, at, err := s.answer(ctx, m, request, call.Verification())
-	if at != (ledger.Position{}) {
-		call.Use(at)
-	}
+	response, _, err := s.answer(ctx, m, request, call.Verification()) // its place is the call's own: the journal knows it
 	return response, err
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/fault"
@@ -172,6 +174,26 @@ func TestABatchWithoutTheLogFailsAsAWhole(t *testing.T) {
 			refusedFor(t, run(w, w.client("acme"), NewVerification(w.Deps).BatchVerify, batchOf(one)).refused, fault.LogUnavailable)
 		})
 	}
+}
+
+// A log that is full for one record only may take the next one; the call fails all the same.
+func TestABatchFailsAsAWholeWhereTheLogRefusedOneRecord(t *testing.T) {
+	w := newWorld(t)
+	w.Journal = journal.New(&busyOnce{Log: w.Log}, w.Now, func() record.Clock { return record.Clock{} }, journal.Hooks{})
+	refusedFor(t, run(w, w.client("acme"), NewVerification(w.Deps).BatchVerify, batchOf(verifyRequest(1, "测试一致"))).refused, fault.LogUnavailable)
+}
+
+// busyOnce refuses the first record.
+type busyOnce struct {
+	*netlog.Log
+	begun atomic.Bool
+}
+
+func (l *busyOnce) Append(leaf []byte) (netlog.Ticket, error) {
+	if l.begun.CompareAndSwap(false, true) {
+		return netlog.Ticket{}, netlog.ErrBusy
+	}
+	return l.Log.Append(leaf)
 }
 
 func TestABatchStopsAtItsDeadlineAndWhenItsCallerLeaves(t *testing.T) {
