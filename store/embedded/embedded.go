@@ -28,7 +28,7 @@ type Options struct {
 	// The keys of subject store, business store and registry. Three different ones, KeySize bytes each, kept
 	// outside Dir.
 	SubjectKey, BusinessKey, RegistryKey []byte
-	// CacheBytes bounds the cache of decrypted blocks of both databases together; 0 = 64 MiB.
+	// CacheBytes bounds the cache of decrypted blocks of both databases together; 0 = 128 MiB.
 	CacheBytes int64
 	// Now is the clock by which waiting requests judge leases; nil = time.Now.
 	Now func() time.Time

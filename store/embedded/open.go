@@ -133,10 +133,10 @@ func open(options Options, check func(dir string) error) (*Store, error) {
 
 func (s *Store) openParts() (err error) {
 	o := &s.options
-	if s.business, err = s.openDB(businessName, o.BusinessKey, o.CacheBytes-o.CacheBytes/4); err != nil {
+	if s.business, err = s.openDB(businessName, o.BusinessKey, o.CacheBytes/2); err != nil {
 		return err
 	}
-	if s.subject, err = s.openDB(subjectName, o.SubjectKey, o.CacheBytes/4); err != nil {
+	if s.subject, err = s.openDB(subjectName, o.SubjectKey, o.CacheBytes/2); err != nil {
 		return err
 	}
 	if s.datasets, err = openRegistry(s); err != nil {
@@ -189,7 +189,7 @@ func (o *Options) complete() error {
 		o.Logger = slog.Default()
 	}
 	if o.CacheBytes == 0 {
-		o.CacheBytes = 64 << 20
+		o.CacheBytes = 128 << 20
 	}
 	return nil
 }

@@ -25,6 +25,9 @@ const (
 	defaultCache    = 64 << 20
 	defaultMemTable = 16 << 20
 	bloomBits       = 10 // a bit less than 1 % false positives
+	blockSize       = 8 << 10
+	indexBlockSize  = 256 << 10
+	tableSize       = 32 << 20
 	slowDisk        = 5 * time.Second
 	// Without a descriptor of the file Pebble cannot ask for a piece to be written back and flushes
 	// the whole file instead, so that is done rarely.
@@ -148,8 +151,15 @@ func (d *DB) engineOptions(files vfs.FS, options Options) *pebble.Options {
 	if engine.MemTableSize == 0 {
 		engine.MemTableSize = defaultMemTable
 	}
+	// Pebble takes what its memory tables may grow to out of the cache. Put on top of it here, it leaves the
+	// filters and indexes of absent keys in memory, where a look-up needs them.
+	engine.CacheSize += stalledMemTables * int64(engine.MemTableSize)
 	for i := range engine.Levels {
-		engine.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+		level := &engine.Levels[i]
+		level.FilterPolicy = bloom.FilterPolicy(bloomBits)
+		// Few, large tables with one index block each: a look-up touches less of them, and fewer are opened.
+		level.BlockSize, level.IndexBlockSize = blockSize, indexBlockSize
+		engine.TargetFileSizes[i] = tableSize
 	}
 	return engine
 }

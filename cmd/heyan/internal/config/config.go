@@ -86,8 +86,8 @@ type Product struct {
 // Runtime is how the process uses the machine.
 type Runtime struct {
 	GCPercent     int   `yaml:"gc_percent"`
-	MemoryLimit   int64 `yaml:"memory_limit"` // bytes; 0 = none
-	StreamWorkers int   `yaml:"stream_workers"`
+	MemoryLimit   int64 `yaml:"memory_limit"`   // bytes; 0 = none
+	StreamWorkers int   `yaml:"stream_workers"` // goroutines kept for calls: they wait for the disk, so many more than cores; 0 = one a call
 	CacheBytes    int64 `yaml:"cache_bytes"`
 }
 
@@ -98,7 +98,7 @@ func Default() Config {
 		TLS:     TLS{MinVersion: "1.3"},
 		Log:     Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second},
 		Limits:  Limits{Streams: 1024, Drain: 20 * time.Second},
-		Runtime: Runtime{GCPercent: 400, StreamWorkers: 0, CacheBytes: 64 << 20},
+		Runtime: Runtime{GCPercent: 400, StreamWorkers: 512, CacheBytes: 128 << 20},
 	}
 }
 
