@@ -47,7 +47,7 @@ func NewBudgets(j *Journal) *Budgets {
 
 // Spend takes one refusal of a client's budget. ok = false means that it is used up: the refusal is counted
 // here instead of recorded, and the connection is to be closed. first is true when that happens for the first
-// time since the budget was last full enough.
+// time since the budget was last full.
 func (b *Budgets) Spend(c *Call, outcome record.Outcome) (ok, first bool) {
 	now := c.Journal.now()
 	b.mu.Lock()
@@ -59,9 +59,11 @@ func (b *Budgets) Spend(c *Call, outcome record.Outcome) (ok, first bool) {
 	}
 	row.left = min(refusalBurst, row.left+now.Sub(row.at).Seconds()*refusalRate)
 	row.at = now
+	if row.left == refusalBurst {
+		row.out = false
+	}
 	if row.left >= 1 {
 		row.left--
-		row.out = false
 		return true, false
 	}
 	first = !row.out
@@ -82,22 +84,38 @@ func (b *Budgets) Flush() error {
 	rows := b.counted
 	b.counted = map[refusalKey]*refusalRow{}
 	b.mu.Unlock()
-	for key, row := range rows {
+	err := writeRows(b.journal, rows, func(key refusalKey, row *refusalRow) *record.Record {
 		at := time.Unix(key.second, 0)
-		r := &record.Record{
+		return &record.Record{
 			Event: record.RefusalBulk, Action: key.method, Outcome: row.outcome, Actor: row.actor, Time: b.journal.now(),
 			Tally:    &record.Tally{Count: row.count, First: at, Last: at.Add(time.Second - 1)},
 			Security: &record.Security{Attack: "REFUSAL_FLOOD", Target: key.method, Count: row.count, Limit: refusalBurst, Window: time.Second},
 		}
-		if _, err := b.journal.Write(r); err != nil {
-			b.mu.Lock()
-			for key, row := range rows {
-				b.counted[key] = row
+	})
+	if err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for key, row := range rows {
+			if since := b.counted[key]; since != nil {
+				row.count += since.count
 			}
-			b.mu.Unlock()
+			b.counted[key] = row
+		}
+	}
+	return err
+}
+
+// writeRows appends a record for each row and waits once, for the last: records become durable in order. On an
+// error rows holds those that were not appended.
+func writeRows[K comparable, R any](j *Journal, rows map[K]R, recordOf func(K, R) *record.Record) error {
+	durable := func() error { return nil }
+	for key, row := range rows {
+		_, wait, err := j.Begin(recordOf(key, row))
+		if err != nil {
 			return err
 		}
+		durable = wait
 		delete(rows, key)
 	}
-	return nil
+	return durable()
 }

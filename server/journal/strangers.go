@@ -96,14 +96,11 @@ func (s *Strangers) Flush() error {
 	rows := s.rows
 	s.rows = map[strangerKey]*strangerRow{}
 	s.mu.Unlock()
-	for key, row := range rows {
-		if _, err := s.journal.Write(row.record(key)); err != nil {
-			s.putBack(rows)
-			return err
-		}
-		delete(rows, key)
+	err := writeRows(s.journal, rows, func(key strangerKey, row *strangerRow) *record.Record { return row.record(key) })
+	if err != nil {
+		s.putBack(rows)
 	}
-	return nil
+	return err
 }
 
 func (s *Strangers) putBack(rows map[strangerKey]*strangerRow) {

@@ -136,7 +136,7 @@ func Start(t testing.TB, o Options) *Server {
 		s.Dir = t.TempDir()
 	}
 	if s.Keys == nil {
-		s.Keys = newKeys(t, o.Start)
+		s.Keys = NewKeys(t, o.Start)
 	}
 	s.open(o, fresh)
 	s.serve(o)
@@ -144,7 +144,8 @@ func Start(t testing.TB, o Options) *Server {
 	return s
 }
 
-func newKeys(t testing.TB, now time.Time) *Keys {
+// NewKeys makes secrets and a certificate authority, for a clock that stands at now.
+func NewKeys(t testing.TB, now time.Time) *Keys {
 	t.Helper()
 	random := func() []byte {
 		b := make([]byte, 32)
@@ -159,13 +160,6 @@ func newKeys(t testing.TB, now time.Time) *Keys {
 	k.CA, err = pki.New("test CA", now.Add(-48*time.Hour), rand.Reader)
 	check(t, err)
 	return k
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }
 
 func check(t testing.TB, err error) {
@@ -307,10 +301,16 @@ func (s *Server) As(person string) *grpc.ClientConn {
 // Certificate issues a certificate of the server's CA for a URI.
 func (s *Server) Certificate(uri string) tls.Certificate {
 	s.t.Helper()
-	issued, err := s.Keys.CA.Issue(pki.Leaf{Name: "test", URI: uri, NotBefore: s.Clock.Now().Add(-24 * time.Hour), NotAfter: s.Clock.Now().Add(1000 * time.Hour)})
-	check(s.t, err)
+	return Issue(s.t, s.Keys.CA, uri, s.Clock.Now())
+}
+
+// Issue issues a certificate for a URI that is good for 1000 hours.
+func Issue(t testing.TB, ca *pki.Authority, uri string, now time.Time) tls.Certificate {
+	t.Helper()
+	issued, err := ca.Issue(pki.Leaf{Name: "test", URI: uri, NotBefore: now.Add(-24 * time.Hour), NotAfter: now.Add(1000 * time.Hour)})
+	check(t, err)
 	pair, err := issued.TLS()
-	check(s.t, err)
+	check(t, err)
 	return pair
 }
 
