@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -82,6 +83,9 @@ func openState(ctx context.Context, c *config.Config, create bool, logger *slog.
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return s, err
 	}
+	if err := s.checkSuite(); err != nil {
+		return s, err
+	}
 	if err := s.openLog(create); err != nil {
 		return s, err
 	}
@@ -90,6 +94,26 @@ func openState(ctx context.Context, c *config.Config, create bool, logger *slog.
 	}
 	s.directory, err = directory.Open(ctx, s.store)
 	return s, err
+}
+
+// suiteName is the file below the data directory that names the digest suite its rows were written under.
+const suiteName = "suite"
+
+// checkSuite refuses a digest key that is not the data's: under another one nothing on file would be found, neither
+// a withdrawal nor a request_id nor a person's record, and a server would go on as if there were none.
+func (s *state) checkSuite() error {
+	path := filepath.Join(s.config.DataDir, suiteName)
+	have, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return keyfile.Write(path, []byte(s.keys.Suite()+"\n"))
+	}
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(have)) != s.keys.Suite() {
+		return fmt.Errorf("%s: the digest key is not the one that this data was written under", path)
+	}
+	return nil
 }
 
 func (s *state) openLog(create bool) error {
