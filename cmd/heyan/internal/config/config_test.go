@@ -1,139 +1,88 @@
-package config
+package config_test
 
 import (
 	"os"
-	"reflect"
-	"slices"
+	"path/filepath"
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 )
 
-const samples = "../../../../deploy/config/"
+const good = `node: node1
+region: cn-shanghai
+data_dir: data
+tls: {certificate: c.pem, key: c.key, client_ca: [ca.pem]}
+keys: {digest: k/d, subject: k/s, business: k/b, registry: k/r, log_seal: k/ls, log_sign: k/lg}
+`
 
-func sample(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(samples + name)
+func TestGood(t *testing.T) {
+	c, err := config.Parse([]byte(good), "/etc/heyan")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
-}
-
-// members lists the members of a configuration by their names in the file.
-func members(t reflect.Type, prefix string) []string {
-	var names []string
-	for i := range t.NumField() {
-		tag := t.Field(i).Tag.Get("yaml")
-		switch {
-		case tag == "":
-		case t.Field(i).Type.Kind() == reflect.Struct:
-			names = append(names, members(t.Field(i).Type, prefix+tag+".")...)
-		default:
-			names = append(names, prefix+tag)
-		}
+	if c.DataDir != "/etc/heyan/data" || c.Keys.LogSign != "/etc/heyan/k/lg" || c.TLS.ClientCA[0] != "/etc/heyan/ca.pem" {
+		t.Errorf("paths are relative to the file: %+v", c)
 	}
-	return names
-}
-
-func mentioned(text map[string]any, prefix string) []string {
-	var names []string
-	for name, value := range text {
-		if inner, ok := value.(map[string]any); ok {
-			names = append(names, mentioned(inner, prefix+name+".")...)
-		} else {
-			names = append(names, prefix+name)
-		}
+	if c.Listen != "0.0.0.0:9443" || c.TLS.MinVersion != "1.3" || c.Reflection || c.Runtime.StreamWorkers == 0 {
+		t.Errorf("defaults: %+v", c)
 	}
-	return names
-}
-
-// The shipped sample is valid and names every member there is.
-func TestSample(t *testing.T) {
-	text := sample(t, "heyan.yaml")
-	c, err := Parse([]byte(text), "/etc/heyan")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Keys.LogSign != "/etc/heyan/keys/log-sign.key" || !c.Production {
-		t.Errorf("read as %+v", c)
-	}
-	var raw map[string]any
-	if err := yaml.Unmarshal([]byte(text), &raw); err != nil {
-		t.Fatal(err)
-	}
-	have, want := mentioned(raw, ""), members(reflect.TypeFor[Config](), "")
-	slices.Sort(have)
-	slices.Sort(want)
-	if !slices.Equal(have, want) {
-		t.Errorf("the sample names\n%q, want\n%q", have, want)
+	if products, err := c.Products(); err != nil || len(products.All()) != 10 {
+		t.Error("the built-in catalogue")
 	}
 }
 
-// What the sample calls a default is the default.
-func TestSampleDefaults(t *testing.T) {
-	text := sample(t, "heyan.yaml")
-	c, err := Parse([]byte(text), "/etc/heyan")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := Default()
-	for name, pair := range map[string][2]any{
-		"node": {c.Node, d.Node}, "listen": {c.Listen, d.Listen}, "status_listen": {c.StatusListen, d.StatusListen},
-		"tls.min_version": {c.TLS.MinVersion, d.TLS.MinVersion}, "log": {c.Log, d.Log}, "limits": {c.Limits, d.Limits}, "runtime": {c.Runtime, d.Runtime},
-		"reflection": {c.Reflection, d.Reflection},
-	} {
-		if pair[0] != pair[1] {
-			t.Errorf("%s: the sample has %v, the default is %v", name, pair[0], pair[1])
-		}
-	}
-	if len(c.Catalogue) != len(d.Catalogue) || len(c.CardPrefixes) != len(d.CardPrefixes) {
-		t.Error("catalogue or card_prefixes is not empty")
-	}
-}
-
-func TestSampleCatalogue(t *testing.T) {
-	text := strings.Replace(sample(t, "heyan.yaml"), "catalogue: []\n", sample(t, "catalogue.yaml"), 1)
-	c, err := Parse([]byte(text), "/etc/heyan")
-	if err != nil {
-		t.Fatal(err)
-	}
-	products, err := c.Products()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(products.All()) != 3 {
-		t.Errorf("%d products", len(products.All()))
-	}
-}
-
-// One change to the sample each, and what is said of it (MV-1.1-ceiling, MV-3.2-region, MV-3.1-transit).
+// Each unsafe or unknown member refuses to load, and the error says which.
 func TestRefused(t *testing.T) {
-	text := sample(t, "heyan.yaml")
-	for _, c := range []struct{ name, from, to, want string }{
-		{"an unknown member", "reflection: false", "reflecton: false", "reflecton"},
-		{"a repeated member", "reflection: false", "reflection: false\nnode: node2", "already defined"},
-		{"a plaintext listener", "reflection: false", "plaintext: true", "plaintext"},
-		{"the log turned off", "  append_timeout: 5s", "  enabled: false", "enabled"},
-		{"a second document", "reflection: false", "reflection: false\n---\nnode: node2", "one document"},
-		{"no certificate", "  certificate: certs/server.pem", "", "tls.certificate"},
-		{"an old protocol", `min_version: "1.3"`, `min_version: "1.1"`, "tls.min_version"},
-		{"a region abroad", "region: cn-shanghai", "region: cn-hongkong", "region"},
-		{"keys beside the data", "data_dir: /var/lib/heyan", "data_dir: .", "inside data_dir"},
-		{"reflection in production", "reflection: false", "reflection: true", "reflection"},
-		{"no CA in production", "client_ca: [certs/ca.pem]", "client_ca: []", "tls.client_ca"},
-		{"a seventh field", "catalogue: []", "catalogue: [{id: mail2, title: t, fields: [name, email], anchor: email}]", "email"},
-		{"a card prefix of letters", "card_prefixes: []", "card_prefixes: [abcd]", "card_prefixes"},
+	for name, c := range map[string]struct{ text, says string }{
+		"unknown member":               {good + "plaintext: true\n", "plaintext"},
+		"a plaintext listener":         {good + "insecure_listen: 0.0.0.0:80\n", "insecure_listen"},
+		"unknown nested member":        {strings.Replace(good, "certificate: c.pem", "certificate: c.pem, verify: false", 1), "verify"},
+		"repeated member":              {good + "node: node2\n", "node"},
+		"two documents":                {good + "---\nnode: x\n", "one document"},
+		"no certificate":               {strings.Replace(good, "certificate: c.pem, ", "", 1), "tls.certificate"},
+		"no key file":                  {strings.Replace(good, "digest: k/d, ", "", 1), "keys.digest"},
+		"a key inside the data":        {strings.Replace(good, "digest: k/d", "digest: data/d", 1), "keys.digest lies inside"},
+		"TLS 1.1":                      {strings.Replace(good, "certificate: c.pem", "certificate: c.pem, min_version: \"1.1\"", 1), "min_version"},
+		"MV-3.2-region: abroad":        {strings.Replace(good, "cn-shanghai", "ap-southeast-1", 1), "region"},
+		"MV-3.2-region: Hong Kong":     {strings.Replace(good, "cn-shanghai", "cn-hongkong", 1), "region"},
+		"MV-3.2-region: none":          {strings.Replace(good, "region: cn-shanghai\n", "", 1), "region"},
+		"MV-1.1-ceiling: e-mail":       {good + "catalogue: [{id: x, title: x, fields: [name, email], anchor: email}]\n", "email"},
+		"anchor outside the product":   {good + "catalogue: [{id: x, title: x, fields: [name], anchor: phone_number}]\n", "anchor"},
+		"a field twice":                {good + "catalogue: [{id: x, title: x, fields: [name, name], anchor: phone_number}]\n", "twice"},
+		"reflection in production":     {good + "production: true\nreflection: true\n", "reflection"},
+		"production without client CA": {strings.Replace(good, ", client_ca: [ca.pem]", "", 1) + "production: true\n", "client_ca"},
+		"an empty file":                {"", "data_dir"},
+		"a tiny log file":              {good + "log: {file_size: 10}\n", "log.file_size"},
+		"a log timeout of an hour":     {good + "log: {append_timeout: 1h}\n", "append_timeout"},
+		"an address without a port":    {good + "listen: localhost\n", "listen"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			if strings.Count(text, c.from) != 1 {
-				t.Fatalf("%q stands %d times in the sample", c.from, strings.Count(text, c.from))
-			}
-			_, err := Parse([]byte(strings.Replace(text, c.from, c.to, 1)), "/etc/heyan")
-			if err == nil || !strings.Contains(err.Error(), c.want) {
-				t.Errorf("%v, want an error about %q", err, c.want)
-			}
-		})
+		if _, err := config.Parse([]byte(c.text), "/etc/heyan"); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Everything that is wrong is said at once.
+func TestAllAtOnce(t *testing.T) {
+	_, err := config.Parse([]byte("node: X Y\nregion: us\n"), "/")
+	for _, says := range []string{"node", "region", "data_dir", "tls.certificate", "keys.log_sign"} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q is not said: %v", says, err)
+		}
+	}
+}
+
+func TestUncheckedFindsTheLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "heyan.yaml")
+	if err := os.WriteFile(path, []byte(good+"region: us\nplaintext: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(path); err == nil {
+		t.Error("loaded")
+	}
+	os.WriteFile(path, []byte(strings.Replace(good, "cn-shanghai", "us", 1)+"plaintext: true\n"), 0o600)
+	if c, err := config.LoadUnchecked(path); err != nil || c.DataDir != filepath.Join(filepath.Dir(path), "data") {
+		t.Errorf("%+v %v", c, err)
 	}
 }

@@ -1,0 +1,97 @@
+package keyfile_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
+	"github.com/heyan-project/heyan/verifier/digest"
+)
+
+func TestKeys(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "keys", "log-seal.key")
+	if err := keyfile.Generate(path, keyfile.LogSeal, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	key, err := keyfile.Read(path, keyfile.LogSeal)
+	if err != nil || len(key) != keyfile.Size {
+		t.Fatal(len(key), err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if _, err := keyfile.Read(path, keyfile.SubjectSeal); !errors.Is(err, keyfile.ErrKind) {
+		t.Errorf("as another kind: %v", err)
+	}
+	if err := keyfile.Generate(path, keyfile.LogSeal, rand.Reader); !errors.Is(err, os.ErrExist) {
+		t.Errorf("over an old key: %v", err)
+	}
+	if again, err := keyfile.Read(path, keyfile.LogSeal); err != nil || string(again) != string(key) {
+		t.Error("the old key was changed")
+	}
+}
+
+// A key file that others may read is refused, whatever its kind.
+func TestReadableByOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "k")
+	if err := keyfile.Generate(path, keyfile.LogSign, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []os.FileMode{0o604, 0o640, 0o601, 0o666} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keyfile.ReadSigning(path); !errors.Is(err, keyfile.ErrReadable) {
+			t.Errorf("mode %o: %v", mode, err)
+		}
+		if _, err := keyfile.ReadDigest(path); !errors.Is(err, keyfile.ErrReadable) {
+			t.Errorf("mode %o as digest key: %v", mode, err)
+		}
+	}
+	if err := os.Chmod(path, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	if key, err := keyfile.ReadSigning(path); err != nil || len(key) == 0 {
+		t.Errorf("mode 400: %v", err)
+	}
+}
+
+func TestDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "k")
+	for name, text := range map[string]string{
+		"empty": "", "another file": "-----BEGIN", "no key": "heyan-key-v1 log-seal", "short": "heyan-key-v1 log-seal QUJD",
+		"newer": "heyan-key-v2 log-seal " + strings.Repeat("A", 43) + "=", "a word more": "heyan-key-v1 log-seal " + strings.Repeat("A", 43) + "= x",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keyfile.Read(path, keyfile.LogSeal); !errors.Is(err, keyfile.ErrFormat) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := keyfile.Read(path+"x", keyfile.LogSeal); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := keyfile.ReadDigest(path); !errors.Is(err, digest.ErrKeyFile) {
+		t.Errorf("digest: %v", err)
+	}
+}
+
+func TestDigestKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d")
+	if err := keyfile.GenerateDigest(path, rand.Reader, time.Unix(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if chain, err := keyfile.ReadDigest(path); err != nil || len(chain.IDs()) != 1 {
+		t.Error(err)
+	}
+}
