@@ -83,8 +83,28 @@ func (s *Server) handle(ctx context.Context, request any, handler grpc.UnaryHand
 		}
 	}()
 	response, err := handler(ctx, request)
-	return response, rpcerr.FromError(err)
+	return response, interrupted(ctx, rpcerr.FromError(err))
 }
+
+// interrupted says that a call's time was over, or its caller gone, where a part of Heyan gave up because of
+// that: it is no failure of that part. A call whose own record was written keeps what that one says.
+func interrupted(ctx context.Context, refused *fault.Fault) *fault.Fault {
+	if refused == nil || ctx.Err() == nil || !errors.Is(refused, ctx.Err()) {
+		return refused
+	}
+	if _, written := journal.From(ctx).At(); written {
+		return refused
+	}
+	// Callers set a timer of their own when they send a call, which ends before ours by the time it took to come
+	// here, and cancel then.
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < ownTimer {
+		return fault.New(fault.DeadlineReached).WithCause(refused.Cause)
+	}
+	return rpcerr.FromError(ctx.Err())
+}
+
+// ownTimer is how long before its deadline a call that is cancelled counts as one whose time was over.
+const ownTimer = 100 * time.Millisecond
 
 // caught turns a panic into an opaque fault. The panic's value may quote a request, so only its type and the
 // stack, which holds no values, are logged.
@@ -302,7 +322,7 @@ func (s *Server) handleStream(service any, stream *checkedStream, handler grpc.S
 	case err != nil && errors.As(context.Cause(stream.ctx), &why):
 		return why // it was ended, see endStreams
 	}
-	return rpcerr.FromError(err)
+	return interrupted(stream.ctx, rpcerr.FromError(err))
 }
 
 // checkedStream checks each message that comes in, and counts.

@@ -6,6 +6,7 @@
 package servertest
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -53,6 +54,8 @@ type Options struct {
 	Keys       *Keys                          // of an earlier server; nil = new ones
 	Production bool
 	Rate       int
+	Silence    time.Duration // how long a stream's caller may be silent; 0 = the server's default
+	Drain      time.Duration // how long a stop waits for calls; 0 = 5 s
 }
 
 // Keys are a server's secrets.
@@ -241,7 +244,8 @@ func (s *Server) serve(o Options) {
 		Now: s.Clock.Now, Random: rand.Reader, Clock: func() record.Clock { return record.Clock{State: record.ClockSynchronised} },
 		Logger: slog.New(slog.NewJSONHandler(output, nil)), Metrics: uncounted{},
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
-		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024, Drain: 5 * time.Second,
+		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
+		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second),
 	})
 	check(s.t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
