@@ -31,6 +31,7 @@ type world struct {
 	bank  *servertest.Client
 
 	system, security, audit, anonymous *grpc.ClientConn
+	between                            func() // to be done between a stop and the next start
 }
 
 func newWorld(t *testing.T, options servertest.Options) *world {
