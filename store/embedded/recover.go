@@ -194,9 +194,10 @@ func (r *recovery) walkOperations() error {
 	})
 }
 
-// walkSubjects finds what is in the subject store alone.
+// walkSubjects finds what is in the subject store alone. An operation that a stored checkpoint covers is in the
+// business store for certain: the checkpoint came after it in the same log.
 func (r *recovery) walkSubjects() error {
-	return each(r.subject, []byte{rowSubject}, subjectKey(nil, r.whole), func(key, row []byte) error {
+	return each(r.subject, []byte{rowSubject}, subjectKey(nil, r.covered), func(key, row []byte) error {
 		n := binary.BigEndian.Uint64(key[1:])
 		r.last = max(r.last, n)
 		left, err := parsePerson(row)

@@ -233,6 +233,9 @@ func beginTwinRelease(e *env) {
 func beginLease(e *env) {
 	b := e.request("r")
 	b.Lease = 60 * time.Millisecond
+	alone := e.request("nobody else wants it")
+	alone.Lease = b.Lease
+	over := e.answer(alone, e.claim(alone))
 	late := e.answer(b, e.claim(b))
 	next := e.request("r")
 	begun := e.claim(next)
@@ -241,10 +244,40 @@ func beginLease(e *env) {
 		e.must(wait())
 	}
 	e.refused(err, fault.RequestInProgress)
+	over.Now = e.now()
+	wait, err = e.store.Commit(e.ctx, over)
+	if err == nil {
+		e.must(wait())
+	}
+	e.refused(err, fault.RequestInProgress)
 	e.store.Release(late.Token)
 	e.counter(quota, 0, 1)
 	v := e.commit(e.answer(next, begun))
 	e.replays(next, v)
+	e.counter(quota, 1, 0)
+}
+
+// beginLeaseCommit: an answer on its way to the disk is not answered a second time.
+func beginLeaseCommit(e *env) {
+	b := e.request("r")
+	b.Lease = 40 * time.Millisecond
+	c := e.answer(b, e.claim(b))
+	wait, err := e.store.Commit(e.ctx, c)
+	e.must(err)
+	time.Sleep(60 * time.Millisecond)
+	twin := e.later(e.request("r"))
+	pause()
+	select {
+	case got := <-twin:
+		e.Errorf("the twin did not wait for the answer: token %d, %v", got.Token, got.err)
+		e.must(wait())
+		return
+	default:
+	}
+	e.must(wait())
+	got := <-twin
+	e.must(got.err)
+	e.same("the replay", got.Replay, stored(c.Verification))
 	e.counter(quota, 1, 0)
 }
 

@@ -201,4 +201,10 @@ func datasetsDrop(e *env) {
 	e.same("another generation", e.lookup("people", 2, "anchor"), []string{"a"})
 	e.load("people", 1, []byte("a")) // its deletions went too
 	e.same("records", e.lookup("people", 1, "anchor"), []string{"a"})
+	_, err = e.store.DeleteRecord(e.ctx, "people", 1, sum("anchor"), []byte("a"))
+	e.must(err)
+	e.must(e.store.DropGeneration(e.ctx, "people", 1))
+	e.load("people", 1, []byte("a"))
+	e.reopen()
+	e.same("records after a restart", e.lookup("people", 1, "anchor"), []string{"a"})
 }

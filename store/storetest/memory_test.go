@@ -217,7 +217,7 @@ func (m *memory) in(list []string, key string) (n int64) {
 
 func (m *memory) sweep(now time.Time) {
 	for token, h := range m.claims {
-		if !h.settling && !now.Before(h.expires) && !m.is("leases never end") {
+		if (!h.settling || m.is("leases end commits")) && !now.Before(h.expires) && !m.is("leases never end") {
 			if m.is("leases keep what they reserved") {
 				for _, key := range h.counters {
 					m.used[key]++

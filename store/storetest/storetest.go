@@ -89,6 +89,7 @@ var cases = []struct {
 	{"begin/twin takes over a released claim", beginTwinRelease},
 	{"begin/lease", beginLease},
 	{"begin/lease frees reserves", beginLeaseReserves},
+	{"begin/lease does not end a commit", beginLeaseCommit},
 	{"begin/claims do not outlive a restart for long", beginReopen},
 	{"begin/reserves", beginReserves},
 	{"begin/unlimited reserve", beginUnlimited},

@@ -37,6 +37,7 @@ var broken = map[string]string{
 	"begin/twin takes over a released claim":         "a release wakes nobody",
 	"begin/lease":                                    "leases never end",
 	"begin/lease frees reserves":                     "leases keep what they reserved",
+	"begin/lease does not end a commit":              "leases end commits",
 	"begin/claims do not outlive a restart for long": "claims outlive a restart",
 	"begin/reserves":                                 "reserves of a refused request stay",
 	"begin/unlimited reserve":                        "no limit is a limit of zero",
