@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/heyan-project/heyan/store"
@@ -14,6 +15,9 @@ import (
 
 // begin makes ledger and log agree and writes the records of the start.
 func (s *Server) begin(ctx context.Context) error {
+	if err := s.recovered(ctx); err != nil {
+		return err
+	}
 	done, err := Reconcile(ctx, s.log, s.Store, s.journal, s.amend)
 	if err != nil {
 		return fmt.Errorf("comparing ledger and log: %w", err)
@@ -25,6 +29,32 @@ func (s *Server) begin(ctx context.Context) error {
 		return err
 	}
 	_, err = s.journal.System(record.SystemStarted, nil)
+	return err
+}
+
+// recovered records an unclean stop: a torn tail that was cut from the log, or a log that does not end with
+// system.stopped.
+func (s *Server) recovered(ctx context.Context) error {
+	size := s.log.Size()
+	last, err := s.log.Get(ctx, size-1) // a log holds its own birth at least
+	if err != nil {
+		return fmt.Errorf("reading the last record: %w", err)
+	}
+	r, err := record.Parse(last)
+	if err != nil {
+		return fmt.Errorf("reading the last record: %w", err)
+	}
+	cut := s.Recovery.CutBytes > 0
+	// What is written offline, by a first start or a refused configuration, needs no stop.
+	offline := r.Event == record.OriginBorn || r.Event == record.OperatorSet && r.Actor.Kind == record.ActorSystem || r.Event == record.ConfigRefused
+	if cut || r.Event != record.SystemStopped && !offline {
+		_, err = s.journal.System(record.SystemRecovered, func(r *record.Record) {
+			r.Recovery = &record.Recovery{Size: size}
+			if cut {
+				r.Recovery.File, r.Recovery.Offset, r.Recovery.CutBytes = filepath.Base(s.Recovery.File), uint64(s.Recovery.Offset), uint64(s.Recovery.CutBytes)
+			}
+		})
+	}
 	return err
 }
 
@@ -48,12 +78,13 @@ func (s *Server) tick() {
 	marks, minutes := time.NewTicker(markEvery), time.NewTicker(flushEvery)
 	defer marks.Stop()
 	defer minutes.Stop()
+	steps := clockWatch{wall: s.now(), steady: s.Steady()}
 	for {
 		select {
 		case <-s.stop:
 			return
 		case <-marks.C:
-			if err := s.mark(context.Background()); err != nil {
+			if err := errors.Join(s.mark(context.Background()), s.clockStep(&steps)); err != nil {
 				s.logger.Error("raising the ledger's mark", "cause", err.Error())
 			}
 		case <-minutes.C:
@@ -62,6 +93,35 @@ func (s *Server) tick() {
 			}
 		}
 	}
+}
+
+// maxStep is how far the wall clock may run from a steady one between two looks before it counts as a step.
+const maxStep = 2 * time.Second
+
+// clockWatch is the wall clock and a steady one at the same moment.
+type clockWatch struct{ wall, steady time.Time }
+
+// step returns how far the wall clock was moved since the last look; 0 where it only ran.
+func (c *clockWatch) step(wall, steady time.Time) time.Duration {
+	moved := wall.Round(0).Sub(c.wall.Round(0)) - steady.Sub(c.steady)
+	c.wall, c.steady = wall, steady
+	if moved.Abs() <= maxStep {
+		return 0
+	}
+	return moved
+}
+
+// clockStep records that the wall clock was moved.
+func (s *Server) clockStep(c *clockWatch) error {
+	moved := c.step(s.now(), s.Steady())
+	if moved == 0 {
+		return nil
+	}
+	_, err := s.journal.System(record.SystemClockStepped, func(r *record.Record) {
+		r.Severity = record.Warning
+		r.Change = &record.Change{Diff: "moved=" + moved.Round(time.Millisecond).String()}
+	})
+	return err
 }
 
 // mark raises the index below which ledger and log agree.

@@ -72,10 +72,12 @@ type Config struct {
 	Store     store.Store
 	Directory *directory.Directory
 	Log       *netlog.Log
+	Recovery  netlog.Recovery // what opening the log found; zero for a new one
 	Keys      *digest.Keyring
 	Rules     *field.Rules
 	Catalogue *product.Catalogue
 	Now       func() time.Time
+	Steady    func() time.Time // a clock that nobody sets: time.Now, whose readings are monotonic
 	Random    io.Reader
 	Clock     func() record.Clock // how far the clock can be trusted
 	Logger    *slog.Logger

@@ -280,8 +280,8 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 		return nil, err
 	}
 	srv, err := server.New(ctx, server.Config{
-		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
-		Now: s.now, Random: rand.Reader, Clock: sampledClock(s.now), Logger: s.logger, Metrics: metrics, Tracing: handler,
+		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Recovery: s.recovery, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
+		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Logger: s.logger, Metrics: metrics, Tracing: handler,
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, AllowTLS12: s.config.TLS.MinVersion == "1.2",
 		Production: s.config.Production, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
 		Streams: s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain,

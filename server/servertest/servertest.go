@@ -241,7 +241,7 @@ func (s *Server) serve(o Options) {
 	check(s.t, err)
 	s.Server, err = server.New(context.Background(), server.Config{
 		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.Log, Keys: s.Ring, Catalogue: catalogue,
-		Now: s.Clock.Now, Random: rand.Reader, Clock: func() record.Clock { return record.Clock{State: record.ClockSynchronised} },
+		Now: s.Clock.Now, Steady: s.Clock.Now, Random: rand.Reader, Clock: func() record.Clock { return record.Clock{State: record.ClockSynchronised} },
 		Logger: slog.New(slog.NewJSONHandler(output, nil)), Metrics: uncounted{},
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
 		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
