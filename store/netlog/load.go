@@ -60,7 +60,7 @@ func (r *Reader) clear(fsys disk.FS, tail wal.Tail) (Recovery, error) {
 		if size, err := p.identity.Check(); err != nil {
 			return rec, err
 		} else if size > p.bytes {
-			if err := cut(fsys, p.path, p.bytes); err != nil {
+			if err := disk.Cut(fsys, p.path, p.bytes); err != nil {
 				return rec, err
 			}
 		}
@@ -87,22 +87,6 @@ func (r *Reader) clear(fsys disk.FS, tail wal.Tail) (Recovery, error) {
 		}
 	}
 	return rec, nil
-}
-
-func cut(fsys disk.FS, name string, size int64) error {
-	f, err := fsys.OpenFile(name, false)
-	if err != nil {
-		return err
-	}
-	if err := f.Truncate(size); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		f.Close()
-		return err
-	}
-	return f.Close()
 }
 
 // loadFile adds a file's part to r: from its sidecar if that may be used, else by reading it. It is an error when the

@@ -6,7 +6,8 @@
 // Guaranteed by [OS]: files are made with mode 0600; File.Sync returns only after the kernel reported the file's data
 // and size as written to the device (fdatasync on Linux, F_FULLFSYNC on macOS by os.File.Sync, FlushFileBuffers on
 // Windows); FS.SyncDir does the same for names, where the system knows it (Windows does not and needs not).
-// Not guaranteed: that the device tells the truth.
+// Not guaranteed: that the device tells the truth. Windows is for reading: it builds and takes locks there, but a file
+// is renamed while it is open, which Windows may refuse.
 //
 // An error of Sync is final for the file: the kernel may have dropped the pages and forgotten the error, so a second
 // Sync that succeeds proves nothing. Callers MUST stop using the file.
@@ -106,6 +107,23 @@ func WriteFile(fsys FS, name string, content []byte) error {
 		return err
 	}
 	return f.Commit()
+}
+
+// Cut makes an existing file durably shorter.
+func Cut(fsys FS, name string, size int64) error {
+	f, err := fsys.OpenFile(name, false)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(size); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
 }
 
 // Pending is a file that is being written under a temporary name.

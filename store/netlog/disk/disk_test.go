@@ -60,6 +60,26 @@ func TestReplaceFaults(t *testing.T) {
 	}
 }
 
+func TestCut(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a")
+	if err := disk.Cut(disk.OS(), name, 1); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+	if err := os.WriteFile(name, []byte("12345"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fsys := disktest.New()
+	if err := disk.Cut(fsys, name, 2); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(name); err != nil || string(got) != "12" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if ops := fsys.Ops(); ops[len(ops)-1].Kind != disktest.Sync {
+		t.Error("not flushed")
+	}
+}
+
 func TestIdentity(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a")
