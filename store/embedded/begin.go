@@ -18,24 +18,29 @@ func (s *Store) Begin(ctx context.Context, b *ledger.Begin) (ledger.Begun, error
 	}
 	defer s.gate.leave()
 	for now := b.Now; ; now = s.options.Now() {
-		begun, twin, ended, err := s.tryBegin(b, now)
+		begun, twin, err := s.tryBegin(b, now)
 		if twin == nil {
 			return begun, answer(err)
 		}
-		if err := s.await(ctx, twin, ended); err != nil {
+		if err := s.await(ctx, twin); err != nil {
 			return ledger.Begun{}, err
 		}
 	}
 }
 
 // await returns nil when the twin has ended or its lease may be over, and else why nobody can wait longer.
-func (s *Store) await(ctx context.Context, twin *claim, ended <-chan struct{}) error {
-	left := twin.expires.Sub(s.options.Now())
-	lease := time.NewTimer(max(left, time.Millisecond))
-	defer lease.Stop()
+func (s *Store) await(ctx context.Context, twin *twin) error {
+	left := time.Second
+	var over <-chan time.Time
+	if !twin.expires.IsZero() {
+		left = twin.expires.Sub(s.options.Now())
+		lease := time.NewTimer(max(left, time.Millisecond))
+		defer lease.Stop()
+		over = lease.C
+	}
 	select {
-	case <-ended:
-	case <-lease.C:
+	case <-twin.ended:
+	case <-over:
 	case <-s.gate.shut:
 		return s.gate.why()
 	case <-ctx.Done():
@@ -49,21 +54,21 @@ func inProgress(retry time.Duration) *fault.Fault {
 }
 
 // tryBegin goes through the gates once. Where a twin has the claim it returns the twin.
-func (s *Store) tryBegin(b *ledger.Begin, now time.Time) (begun ledger.Begun, twin *claim, ended <-chan struct{}, err error) {
+func (s *Store) tryBegin(b *ledger.Begin, now time.Time) (begun ledger.Begun, twin *twin, err error) {
 	s.acts.RLock()
 	defer s.acts.RUnlock()
 	if s.restrictions.any(b.Restrictions, now) {
-		return begun, nil, nil, restricted()
+		return begun, nil, restricted()
 	}
 	cl := &claim{
 		key: requestKey{b.Client, b.Request}, expires: now.Add(b.Lease), content: b.Content,
 		handles: b.Handles, restrictions: b.Restrictions, evidence: b.Consent.Evidence, notice: b.Consent.Notice,
 	}
 	if err := s.beginConsent(b, now, cl, &begun); err != nil {
-		return begun, nil, nil, err
+		return begun, nil, err
 	}
-	if twin, ended := s.claims.put(cl, now); twin != nil {
-		return ledger.Begun{}, twin, ended, nil
+	if twin := s.claims.put(cl, now); twin != nil {
+		return ledger.Begun{}, twin, nil
 	}
 	// The claim comes before the look-up: whoever committed before it is found, whoever comes after waits.
 	if begun.Replay, err = s.replay(b); err == nil && begun.Replay == nil {
@@ -71,10 +76,10 @@ func (s *Store) tryBegin(b *ledger.Begin, now time.Time) (begun ledger.Begun, tw
 	}
 	if err != nil || begun.Replay != nil {
 		s.claims.drop(cl)
-		return begun, nil, nil, err
+		return begun, nil, err
 	}
 	begun.Token = cl.token
-	return begun, nil, nil, nil
+	return begun, nil, nil
 }
 
 // beginConsent is the gate of the consent. It notes in cl what it rests on.

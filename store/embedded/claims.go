@@ -70,9 +70,15 @@ func (c *claims) open() {
 
 func (c *claims) shard(key *requestKey) *claimShard { return &c.shards[key.request[0]%claimShards] }
 
-// put claims a request, or returns the twin that has it and a channel that is closed when it ends. A twin whose
-// lease is over at now is dropped.
-func (c *claims) put(cl *claim, now time.Time) (twin *claim, ended <-chan struct{}) {
+// twin is another claim of the same request: when it ends at the latest, and a channel that is closed when it
+// does. A commit on its way ends when it is durable, whatever its lease: its expires is zero.
+type twin struct {
+	expires time.Time
+	ended   <-chan struct{}
+}
+
+// put claims a request, or returns the twin that has it. A twin whose lease is over at now is dropped.
+func (c *claims) put(cl *claim, now time.Time) *twin {
 	shard := c.shard(&cl.key)
 	shard.Lock()
 	defer shard.Unlock()
@@ -81,7 +87,10 @@ func (c *claims) put(cl *claim, now time.Time) (twin *claim, ended <-chan struct
 			if old.ended == nil {
 				old.ended = make(chan struct{})
 			}
-			return old, old.ended
+			if old.committing {
+				return &twin{ended: old.ended}
+			}
+			return &twin{old.expires, old.ended}
 		}
 		shard.remove(old)
 		old.giveBack()
@@ -95,7 +104,7 @@ func (c *claims) put(cl *claim, now time.Time) (twin *claim, ended <-chan struct
 			break
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // remove forgets a claim and wakes those who wait for its end. The caller holds the shard.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -172,7 +173,9 @@ func TestFailedFlush(t *testing.T) {
 	must(t, err)
 	twin := make(chan error, 1)
 	go func() {
-		_, err := s.Begin(t.Context(), request(1))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // less than the lease
+		defer cancel()
+		_, err := s.Begin(ctx, request(1))
 		twin <- err
 	}()
 	time.Sleep(20 * time.Millisecond)

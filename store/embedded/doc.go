@@ -34,5 +34,7 @@
 //
 // That a row is not seen a moment before it is durable: a read may show a verification, document or consent
 // whose Wait has not returned, and a crash may then take it back, with everything that was built on it.
-// Several processes on one directory: the second is refused. Protection against the owner of the keys.
+// Several processes on one directory: the second is refused. Protection against the owner of the keys. Sense
+// in databases of two moments: whoever copies or restores a directory copies all of it, while it is closed or
+// as one snapshot, because Open takes what is in one database alone for half commits and removes it.
 package embedded

@@ -285,3 +285,44 @@ func TestStoresShareNoDigest(t *testing.T) {
 		}
 	}
 }
+
+// Whoever changes what stands under an evidence has it to himself from looking to applying.
+func TestOneAtATimeUnderAnEvidence(t *testing.T) {
+	s := opened(t, created(t, nil))
+	defer s.Close()
+	b := request(1)
+	begun, err := s.Begin(t.Context(), b)
+	must(t, err)
+	commit := answerTo(t, b, begun, 1)
+	create := answerTo(t, request(2), ledger.Begun{}, 2)
+	for name, c := range map[string]struct {
+		evidence digest.Digest
+		act      func() error
+	}{
+		"Commit": {commit.Evidence, func() error {
+			wait, err := s.Commit(t.Context(), commit)
+			if err == nil {
+				err = wait()
+			}
+			return err
+		}},
+		"CreateConsent": {create.Evidence, func() error {
+			_, err := s.CreateConsent(t.Context(), create.NewConsent, create.Evidence, create.Handles, nil)
+			return err
+		}},
+	} {
+		stripe := &s.evidence[s.evidence.of(c.evidence)]
+		stripe.Lock()
+		done := make(chan error, 1)
+		go func() { done <- c.act() }()
+		time.Sleep(20 * time.Millisecond)
+		select {
+		case err := <-done:
+			t.Errorf("%s went past another who has the evidence: %v", name, err)
+			stripe.Unlock()
+		default:
+			stripe.Unlock()
+			must(t, <-done)
+		}
+	}
+}
