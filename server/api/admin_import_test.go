@@ -133,17 +133,41 @@ func TestFailedImportLeavesNoTrace(t *testing.T) {
 			refusal(fault.RequestMalformed, "header.as_of IN_THE_FUTURE")},
 	}
 	o := newOffice(t)
+	watched := &watchedStore{Store: o.Store}
+	o.Store = watched
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			ends(t, o.imports("anna", &upload{messages: test.messages, failure: test.failure}), test.want)
-			if len(o.Directory.Now().Datasets) != 0 {
-				t.Error("a dataset is on file")
+			if len(o.Directory.Now().Datasets) != 0 || watched.begun != watched.aborted {
+				t.Errorf("%d datasets are on file; %d files begun, %d given up", len(o.Directory.Now().Datasets), watched.begun, watched.aborted)
 			}
 		})
 	}
 	if r := o.importOf("people", personRow(1)); r.GetGeneration() != 1 {
 		t.Errorf("the first that worked has number %d", r.GetGeneration())
 	}
+}
+
+// watchedStore counts the files that imports begin and give up.
+type watchedStore struct {
+	store.Store
+	begun, aborted int
+}
+
+func (w *watchedStore) ImportDataset(ctx context.Context, info store.ImportInfo) (store.Importer, error) {
+	w.begun++
+	importer, err := w.Store.ImportDataset(ctx, info)
+	return &watchedImporter{importer, w}, err
+}
+
+type watchedImporter struct {
+	store.Importer
+	store *watchedStore
+}
+
+func (w *watchedImporter) Abort() {
+	w.store.aborted++
+	w.Importer.Abort()
 }
 
 func TestOneImportAtATime(t *testing.T) {

@@ -129,7 +129,7 @@ func (s *listing) send(index uint64, leaf []byte) error {
 	if err := s.stream.Send(&heyanv1.ListLogEntriesResponse{
 		Position: &heyanv1.LogPosition{Origin: s.origin, Index: index}, Leaf: leaf, LeafHash: hash[:], AmendedBy: s.amended[index],
 	}); err != nil {
-		return err
+		return fault.New(fault.CallerCancelled).WithCause(err)
 	}
 	if s.sent++; s.limit > 0 && s.sent >= s.limit {
 		return errEnough

@@ -122,6 +122,20 @@ func TestApprovalOfAChangedSituation(t *testing.T) {
 	refusedFor(t, o.setOperator("bo", id, renewed).refused, fault.DeadlinePassed)
 }
 
+// The second person read what the binding was before.
+func TestApprovalOfAnotherBefore(t *testing.T) {
+	o := newOffice(t)
+	o.bind("eve", role.Binding{Person: "eve", Roles: role.Of(role.SystemAdmin, role.PrivacyOfficer)})
+	less := binds("eve", "eve", heyanv1.Role_ROLE_SYSTEM_ADMIN)
+	id := agree(o, o.setOperator("bo", "", less), "anna")
+	entry := o.Directory.Now().Operators["eve"]
+	meanwhile := entry.Value
+	meanwhile.Roles = role.Of(role.SystemAdmin)
+	_, err := o.Directory.PutOperator(t.Context(), meanwhile, entry.Revision)
+	must(t, err)
+	refusedFor(t, o.setOperator("bo", id, less).refused, fault.DeadlinePassed)
+}
+
 func TestRevokeOperator(t *testing.T) {
 	o := newOffice(t)
 	refusedFor(t, o.revokeOperator("cai", "bo").refused, fault.SeparationOfDuties) // the last security administrator
