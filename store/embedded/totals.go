@@ -1,17 +1,12 @@
 package embedded
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/heyan-project/heyan/store/embedded/sealed"
-	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/usage"
-	"github.com/heyan-project/heyan/verifier/workday"
 )
 
 // totals are the counters and the rows of usage that were touched lately, as absolute numbers. A checkpoint
@@ -258,117 +253,4 @@ func (s *Store) Counter(ctx context.Context, key string) (used, reserved int64, 
 		return nil
 	})
 	return used, reserved, err
-}
-
-// Usage returns rows of usage.
-func (s *Store) Usage(ctx context.Context, client string, from, to workday.Date) (rows []usage.Row, err error) {
-	err = s.read(ctx, func() error {
-		found, err := s.storedUsage(client)
-		if err != nil {
-			return err
-		}
-		for key, counts := range found {
-			if !key.Day.Before(from) && !key.Day.After(to) {
-				rows = append(rows, usage.Row{Key: key, Counts: counts})
-			}
-		}
-		slices.SortFunc(rows, compareUsage)
-		return nil
-	})
-	return rows, err
-}
-
-// storedUsage returns what is stored, and over it what is in memory and newer.
-func (s *Store) storedUsage(client string) (map[usage.Key]usage.Counts, error) {
-	// Under acts no checkpoint moves rows from memory to the database in between.
-	s.acts.RLock()
-	defer s.acts.RUnlock()
-	prefix := []byte{rowUsage}
-	if client != "" {
-		prefix = clientKey(nil, rowUsage, client)
-	}
-	found := make(map[usage.Key]usage.Counts)
-	err := each(s.business, prefix, nil, func(_, row []byte) error {
-		key, counts, err := parseUsage(row)
-		found[key] = counts
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.totals.using.Lock()
-	defer s.totals.using.Unlock()
-	for key, row := range s.totals.usage {
-		if client == "" || key.Client == client {
-			found[key] = row.Counts
-		}
-	}
-	return found, nil
-}
-
-func compareUsage(a, b usage.Row) int {
-	test := func(r *usage.Row) int {
-		if r.Test {
-			return 1
-		}
-		return 0
-	}
-	return cmp.Or(a.Day.Compare(b.Day), cmp.Compare(a.Client, b.Client),
-		cmp.Compare(string(a.Product), string(b.Product)), cmp.Compare(test(&a), test(&b)))
-}
-
-// CountReplay adds one replay to a row of usage.
-func (s *Store) CountReplay(_ context.Context, key usage.Key) error {
-	return s.change(func(p *pair) error {
-		a := addition{n: s.operation(), client: key.Client, key: key, counts: usage.Counts{Replayed: 1}}
-		p.business.Set(operationKey(nil, a.n), a.append(nil))
-		return s.totals.add(&a, 1)
-	})
-}
-
-// errStop ends a walk early.
-var errStop = errorText("embedded: enough rows")
-
-type errorText string
-
-func (e errorText) Error() string { return string(e) }
-
-// each calls f with every row under a prefix, from a key on if start is not nil. Key and value are good until f
-// returns. errStop from f ends the walk without an error.
-func each(db *sealed.DB, prefix, start []byte, f func(key, value []byte) error) error {
-	iter, err := db.NewIter(prefix)
-	if err != nil {
-		return err
-	}
-	more := false
-	if start != nil && bytes.Compare(start, prefix) > 0 {
-		more = iter.SeekGE(start)
-	} else {
-		more = iter.Next()
-	}
-	for more && err == nil {
-		if err = f(iter.Key(), iter.Value()); err == nil {
-			more = iter.Next()
-		}
-	}
-	if err == errStop {
-		err = nil
-	}
-	if closed := iter.Close(); err == nil {
-		err = closed
-	}
-	return err
-}
-
-// readVerification reads a V row, or says that there is none.
-func (s *Store) readVerification(client string, id ledger.ID) (*ledger.Verification, bool, error) {
-	row, found, err := s.business.Get(nil, verificationKey(nil, client, id))
-	if err != nil || !found {
-		return nil, false, err
-	}
-	v := new(ledger.Verification)
-	if err := ledger.ParseVerification(row, v); err != nil {
-		return nil, false, err
-	}
-	return v, true, nil
 }

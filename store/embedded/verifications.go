@@ -20,6 +20,19 @@ func (s *Store) Verification(ctx context.Context, client string, id ledger.ID) (
 	return v, err
 }
 
+// readVerification reads a V row, or says that there is none.
+func (s *Store) readVerification(client string, id ledger.ID) (*ledger.Verification, bool, error) {
+	row, found, err := s.business.Get(nil, verificationKey(nil, client, id))
+	if err != nil || !found {
+		return nil, false, err
+	}
+	v := new(ledger.Verification)
+	if err := ledger.ParseVerification(row, v); err != nil {
+		return nil, false, err
+	}
+	return v, true, nil
+}
+
 // mustRead reads a V row, or answers ErrNotFound.
 func (s *Store) mustRead(client string, id ledger.ID) (*ledger.Verification, error) {
 	v, found, err := s.readVerification(client, id)
