@@ -3,18 +3,22 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/dial"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/load"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/profile"
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+	"github.com/heyan-project/heyan/verifier/consent"
+	"github.com/heyan-project/heyan/verifier/field"
 )
 
 // loading is the flags of `heyan loadtest`.
@@ -40,7 +44,8 @@ counts from when a call was due. Every call is a real verification: counted, log
 credential, billed. So a server that is not on this machine needs --yes.
 
 People are those of the development server beside the profile, or of --people: CSV or JSON Lines as "heyan dataset
-sample" writes. Exit code 0 means that every call got a verdict, 1 that some did not.`,
+sample" writes; those under fourteen are left out, since they need a guardian's consent. Exit code 0 means that every
+call got a verdict, 1 that some did not.`,
 		Example: `  heyan loadtest --product id2 --callers 64 --duration 10s
   heyan loadtest --product phone3 --callers 256 --rate 5000 --count 100000 --people people.csv --notice dev -o json
   heyan loadtest --batch 100 --callers 4 --duration 10s`,
@@ -96,21 +101,18 @@ func (a *app) loadtest(ctx context.Context, l *loading) error {
 		if err != nil {
 			return err
 		}
-		a.note("%s, %s", countOf(len(g.people), "sample person"), countOf(l.options.Callers, "caller"))
+		a.note("%s, %s", countOf(len(g.models), "sample person"), countOf(l.options.Callers, "caller"))
 		return a.printLoad(l, load.Run(ctx, l.options, g.call))
 	})
 }
 
-// generator makes requests about sample people in turn.
+// generator makes requests about sample people in turn. What two calls about one person have in common is made once,
+// since the generator often shares the machine with the server that it measures.
 type generator struct {
 	client  heyanv1.VerificationServiceClient
-	people  []samplePerson
-	model   *heyanv1.VerifyRequest // product and purpose
-	notice  string
-	basis   string
-	run     string // makes request_ids and evidence_refs of this run its own
+	models  []*heyanv1.VerifyRequest // one a person, all but the request_id; never changed
+	run     string                   // makes request_ids and evidence_refs of this run its own
 	batch   int
-	at      time.Time
 	timeout time.Duration
 }
 
@@ -131,24 +133,58 @@ func (a *app) generator(ctx context.Context, conn *dial.Connection, l *loading, 
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{
-		client: heyanv1.NewVerificationServiceClient(conn), people: sample.matching(product), batch: l.batch,
-		model:  &heyanv1.VerifyRequest{Product: l.product, Purpose: l.purpose},
-		notice: l.notice, basis: l.legalBasis, at: a.Now(), timeout: a.timeout,
-	}
-	if g.notice == "" && g.basis == "" {
-		g.notice = sample.Notice
-	}
+	model := &heyanv1.VerifyRequest{Product: l.product, Purpose: l.purpose}
 	if l.purpose == 0 && sample.Purpose != "" {
-		if g.model.Purpose, err = parseEnum[heyanv1.Purpose](sample.Purpose); err != nil {
+		if model.Purpose, err = parseEnum[heyanv1.Purpose](sample.Purpose); err != nil {
 			return nil, usageError("the sample's purpose "+err.Error(), "")
 		}
 	}
-	if len(g.people) == 0 {
-		return nil, usageError("no sample person has all the fields of this product", "")
+	notice := l.notice
+	if notice == "" && l.legalBasis == "" {
+		notice = sample.Notice
 	}
-	g.run, err = a.newID("load-")
-	return g, err
+	people := slices.DeleteFunc(sample.matching(product), func(p samplePerson) bool { return child(p, a.Now()) })
+	if len(people) == 0 {
+		return nil, usageError("no sample person of fourteen or older has all the fields of this product", "")
+	}
+	g := &generator{client: heyanv1.NewVerificationServiceClient(conn), batch: l.batch, timeout: a.timeout}
+	if g.run, err = a.newID("load-"); err != nil {
+		return nil, err
+	}
+	at := stamp(a.Now())
+	for i, p := range people {
+		g.models = append(g.models, g.model(model, p, i, notice, l.legalBasis, at))
+	}
+	return g, nil
+}
+
+// child is whether a person's values tell that they are under fourteen: they would need a guardian's consent.
+func child(p samplePerson, now time.Time) bool {
+	var values []field.Value
+	for _, kind := range field.Kinds() {
+		if text := getField(p.Fields, kind); text != nil {
+			// A value that does not parse is the server's to refuse.
+			if value, err := (*field.Rules)(nil).Parse(kind, *text, now); err == nil {
+				values = append(values, value)
+			}
+		}
+	}
+	under, _ := consent.CheckAge(values, consent.FourteenOrOver, nil, nil, now)
+	return under
+}
+
+// model is what all requests about person i have in common.
+func (g *generator) model(all *heyanv1.VerifyRequest, p samplePerson, i int, notice, basis string, at *timestamppb.Timestamp) *heyanv1.VerifyRequest {
+	m := &heyanv1.VerifyRequest{Product: all.GetProduct(), Purpose: all.GetPurpose(), Fields: p.Fields, PlateKind: p.PlateKind}
+	switch {
+	case basis != "":
+		m.Ground = &heyanv1.VerifyRequest_LegalBasis{LegalBasis: basis}
+	case notice != "":
+		m.Ground = &heyanv1.VerifyRequest_Consent_{Consent: &heyanv1.VerifyRequest_Consent{
+			Notice: notice, EvidenceRef: g.run + "-p" + strconv.Itoa(i), ObtainTime: at,
+		}}
+	}
+	return m
 }
 
 // readPeople reads rows as people, up to a limit.
@@ -175,21 +211,11 @@ func (a *app) readPeople(path string, limit int) (*sampleFile, error) {
 }
 
 func (g *generator) request(n int64) *heyanv1.VerifyRequest {
-	index := int(n % int64(len(g.people)))
-	person := g.people[index]
-	request := &heyanv1.VerifyRequest{
-		Product: g.model.GetProduct(), Purpose: g.model.GetPurpose(), Fields: person.Fields, PlateKind: person.PlateKind,
-		RequestId: fmt.Sprintf("%s-%d", g.run, n),
+	m := g.models[n%int64(len(g.models))]
+	return &heyanv1.VerifyRequest{
+		Product: m.Product, Purpose: m.Purpose, Fields: m.Fields, PlateKind: m.PlateKind, Ground: m.Ground,
+		RequestId: g.run + "-" + strconv.FormatInt(n, 10),
 	}
-	switch {
-	case g.basis != "":
-		request.Ground = &heyanv1.VerifyRequest_LegalBasis{LegalBasis: g.basis}
-	case g.notice != "":
-		request.Ground = &heyanv1.VerifyRequest_Consent_{Consent: &heyanv1.VerifyRequest_Consent{
-			Notice: g.notice, EvidenceRef: fmt.Sprintf("%s-p%d", g.run, index), ObtainTime: stamp(g.at),
-		}}
-	}
-	return request
 }
 
 func (g *generator) call(ctx context.Context, n int64) []load.Outcome {
