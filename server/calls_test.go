@@ -242,7 +242,7 @@ func TestSilentStream(t *testing.T) {
 func TestStreamOpening(t *testing.T) {
 	w := newWorld(t, servertest.Options{})
 	from := w.Log.Size()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	stream, err := heyanv1.NewLogServiceClient(w.audit).ListLogEntries(ctx, &heyanv1.ListLogEntriesRequest{Follow: true, StartIndex: from})
 	must(t, err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,17 +140,41 @@ func TestRefusalFlood(t *testing.T) {
 	}
 }
 
-// TestSessions: a connection has one log-in, at its first call with an identity, however many calls come at once,
-// and one log-out.
+// TestOneLogIn: however many first calls come side by side, a connection has one log-in.
+func TestOneLogIn(t *testing.T) {
+	var slow atomic.Bool
+	w := newWorld(t, servertest.Options{OnRecord: func() {
+		if slow.Load() {
+			time.Sleep(100 * time.Millisecond) // so that the other calls come while the log-in is written
+		}
+	}})
+	conn := w.WithKey(w.bank.Key)
+	invoke(conn, "/grpc.health.v1.Health/Check", false) // connected, and nobody yet
+	from := w.Log.Size()
+	slow.Store(true)
+	var calls sync.WaitGroup
+	for range 8 {
+		calls.Go(func() { invoke(conn, heyanv1.CatalogService_GetAccount_FullMethodName, false) })
+	}
+	calls.Wait()
+	slow.Store(false)
+	opened := 0
+	for _, r := range w.Records(from) {
+		if r.Event == record.SessionOpened {
+			opened++
+		}
+	}
+	if opened != 1 {
+		t.Errorf("%d log-ins", opened)
+	}
+}
+
+// TestSessions: a connection has one log-in, at its first call with an identity, and one log-out.
 func TestSessions(t *testing.T) {
 	w := newWorld(t, servertest.Options{})
 	from := w.Log.Size()
 	conn := w.WithKey(w.bank.Key)
-	var calls sync.WaitGroup
-	for range 32 {
-		calls.Go(func() { invoke(conn, heyanv1.CatalogService_GetAccount_FullMethodName, false) })
-	}
-	calls.Wait()
+	invoke(conn, heyanv1.CatalogService_GetAccount_FullMethodName, false)
 	session := ""
 	for _, r := range w.Calls(from) {
 		session = r.Session

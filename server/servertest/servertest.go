@@ -52,6 +52,7 @@ type Options struct {
 	LogOutput  io.Writer                      // the operator's log; nil = nowhere
 	Dir        string                         // data of an earlier server; empty = a fresh folder
 	Keys       *Keys                          // of an earlier server; nil = new ones
+	OnRecord   func()                         // runs before each record is written, and may take its time
 	Production bool
 	Rate       int
 	Silence    time.Duration // how long a stream's caller may be silent; 0 = the server's default
@@ -241,7 +242,12 @@ func (s *Server) serve(o Options) {
 	check(s.t, err)
 	s.Server, err = server.New(context.Background(), server.Config{
 		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.Log, Keys: s.Ring, Catalogue: catalogue,
-		Now: s.Clock.Now, Steady: s.Clock.Now, Random: rand.Reader, Clock: func() record.Clock { return record.Clock{State: record.ClockSynchronised} },
+		Now: s.Clock.Now, Steady: s.Clock.Now, Random: rand.Reader, Clock: func() record.Clock {
+			if o.OnRecord != nil {
+				o.OnRecord()
+			}
+			return record.Clock{State: record.ClockSynchronised}
+		},
 		Logger: slog.New(slog.NewJSONHandler(output, nil)), Metrics: uncounted{},
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
 		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
