@@ -41,8 +41,6 @@ func (a *app) listLog(ctx context.Context, request *heyanv1.ListLogEntriesReques
 	}
 	if a.json() {
 		l.lines = l.out
-	} else {
-		l.heading()
 	}
 	err := a.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error { return l.run(ctx, conn, request) })
 	return errors.Join(err, l.out.Flush())
@@ -102,6 +100,9 @@ func (l *listing) entry(m *heyanv1.ListLogEntriesResponse) error {
 	if l.lines != nil {
 		err = output.ValueLine(l.lines, entry)
 	} else {
+		if l.count == 1 {
+			l.heading() // not before the server has let the caller read
+		}
 		_, err = fmt.Fprintln(l.out, entryLine(entry, record))
 	}
 	if err != nil || !l.follow {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +53,7 @@ func (a *app) serve(ctx context.Context, path string) error {
 	c, err := config.Load(path)
 	if err != nil {
 		a.refusedConfig(path)
-		return usageError(err.Error(), "heyan config check "+path+" lists everything that is wrong")
+		return usageError(inOneLine(err), "heyan config check "+path+" lists everything that is wrong")
 	}
 	applyRuntime(c.Runtime)
 	if err := harden(); err != nil {
@@ -144,7 +145,11 @@ func (d *developmentServer) run(ctx context.Context, a *app) error {
 	}
 	i, err := startInstance(ctx, s, a.Env)
 	if err != nil {
-		return errors.Join(err, s.close())
+		err = errors.Join(err, s.close())
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return usageError(err.Error(), "choose other ports: heyan serve --dev --dev-listen 127.0.0.1:19443 --dev-status-listen 127.0.0.1:19090")
+		}
+		return err
 	}
 	if fresh {
 		err = d.furnish(ctx, a, home, i.address())

@@ -138,7 +138,10 @@ func (s *state) openLog(create bool) error {
 	if errors.Is(err, netlog.ErrNoLog) {
 		return fmt.Errorf("%w: %s: a log is never begun anew in place of a missing one; restore it, or run heyan init in a fresh folder", err, options.Dir)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%s: %w", options.Dir, err)
+	}
+	return nil
 }
 
 func (s *state) openStore(create bool) (err error) {

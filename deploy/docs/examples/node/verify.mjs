@@ -2,7 +2,8 @@
 //
 //   heyan testserver -- node verify.mjs ../../../config/service_config.json
 //
-// The connection is in the environment: HEYAN_ADDRESS, HEYAN_CA_FILE, HEYAN_API_KEY, HEYAN_NOTICE.
+// The connection is in the environment: HEYAN_ADDRESS, HEYAN_CA_FILE, HEYAN_API_KEY, HEYAN_NOTICE. Node warns of
+// DEP0123 where the address is a literal one, as here; with a host name it does not.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
