@@ -86,6 +86,9 @@ func (c *Compliance) policyOf(ctx context.Context, p *heyanv1.Policy) (*policy.V
 	case !validLanguage(p.GetLanguage()):
 		return nil, malformed("policy.language", "BCP_47")
 	}
+	if f := c.d.scan(ctx, "policy.language", p.GetLanguage()); f != nil { // a number in groups
+		return nil, f
+	}
 	material, f := membersOf(materialChangeEnum, "policy.material_changes", p.GetMaterialChanges())
 	if f != nil {
 		return nil, f
@@ -105,10 +108,27 @@ func (c *Compliance) policyOf(ctx context.Context, p *heyanv1.Policy) (*policy.V
 	}, nil
 }
 
-// validLanguage checks the characters of a language tag; an absent one is policy.Check's to refuse.
+// validLanguage checks the form of a language tag: a language of two to eight letters, then parts of one to eight
+// letters and digits (RFC 5646, section 2.1). So no number of a field fits in one part. An absent one is policy.Check's to refuse.
 func validLanguage(s string) bool {
-	return len(s) <= maxLanguage && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-") == ""
+	if s == "" {
+		return true
+	}
+	language, rest, more := strings.Cut(s, "-")
+	if len(s) > maxLanguage || len(language) < 2 || len(language) > 8 || strings.Trim(language, letters) != "" {
+		return false
+	}
+	for more {
+		var part string
+		part, rest, more = strings.Cut(rest, "-")
+		if part == "" || len(part) > 8 || strings.Trim(part, letters+"0123456789") != "" {
+			return false
+		}
+	}
+	return true
 }
+
+const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 func changes(v *policy.Version, change policy.MaterialChange) bool {
 	for _, c := range v.MaterialChanges {
