@@ -163,7 +163,7 @@ func dialPlain(t testing.TB, home, address, key string, options ...grpc.DialOpti
 	if err != nil {
 		t.Fatal(err)
 	}
-	options = append(options, grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithDisableServiceConfig())
+	options = append([]grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(config)), grpc.WithDisableServiceConfig()}, options...)
 	if key != "" {
 		options = append(options, grpc.WithPerRPCCredentials(apiKeyOf(key)))
 	}
