@@ -186,6 +186,24 @@ func TestBothReadmesHaveTheSameBlocks(t *testing.T) {
 	}
 }
 
+// Go code that the README shows is part of the example that CI compiles and runs.
+func TestReadmeShowsTheExample(t *testing.T) {
+	example, shown := page(t, repository+"deploy/docs/examples/go/main.go"), 0
+	for _, block := range blocks(page(t, readme)) {
+		code, isGo := strings.CutPrefix(block, "go\n")
+		if !isGo {
+			continue
+		}
+		shown++
+		if !strings.Contains(example, code) {
+			t.Errorf("the example does not have\n%s", code)
+		}
+	}
+	if shown == 0 {
+		t.Error("no Go is shown")
+	}
+}
+
 func TestReadmeIsShort(t *testing.T) {
 	for _, path := range []string{readme, readmeZH} {
 		if lines := strings.Count(page(t, path), "\n"); lines > 500 {
