@@ -15,7 +15,6 @@ import (
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/field"
-	"github.com/heyan-project/heyan/verifier/subject"
 )
 
 const (
@@ -48,6 +47,12 @@ type rowBatch struct {
 	suppressed int64
 	rejects    []rowReject
 	failure    error
+}
+
+// clear forgets what became of the rows.
+func (b *rowBatch) clear() {
+	b.entries, b.records, b.rejects = b.entries[:0], b.records[:0], b.rejects[:0]
+	b.accepted, b.suppressed = 0, 0
 }
 
 // entryEnd is an anchor, and where its record ends.
@@ -139,8 +144,8 @@ func (r *rowImport) receive(stream importStream) error {
 func (r *rowImport) worker() {
 	w := rowWorker{rowImport: r}
 	for b := range r.work {
-		b.entries, b.records, b.rejects = b.entries[:0], b.records[:0], b.rejects[:0]
-		b.accepted, b.suppressed, b.failure = 0, 0, nil
+		b.clear()
+		b.failure = nil
 		if !r.failed.Load() {
 			w.batch(b)
 		}
@@ -206,71 +211,4 @@ func recovered(err *error) {
 	if recover() != nil {
 		*err = fault.New(fault.InternalError).WithCause(errPanic)
 	}
-}
-
-// rowWorker is what one worker keeps from row to row.
-type rowWorker struct {
-	*rowImport
-	values  []field.Value
-	entries []dataset.Entry
-}
-
-func (w *rowWorker) batch(b *rowBatch) {
-	defer recovered(&b.failure)
-	for i, row := range b.rows {
-		kind, cause := w.parse(row)
-		if cause == "" {
-			suppressed, err := w.d.Store.Restricted(w.ctx, subject.Restrictions(w.d.Keys, w.values), store.Suppressed, w.now)
-			if err != nil {
-				b.failure = storeFault(err)
-				return
-			}
-			if suppressed {
-				b.suppressed++
-				continue
-			}
-			w.entries = w.shape.Entries(w.entries[:0], w.d.Keys, w.values, row.GetPlateKind())
-			if len(w.entries) == 0 {
-				cause = causeNoAnchor
-			}
-		}
-		if cause != "" {
-			b.rejects = append(b.rejects, rowReject{b.first + uint64(i), kind, cause})
-			continue
-		}
-		b.accepted++
-		for j := range w.entries {
-			b.records = dataset.AppendRecord(b.records, &w.entries[j].Record)
-			b.entries = append(b.entries, entryEnd{w.entries[j].Anchor, len(b.records)})
-		}
-	}
-}
-
-// parse reads the values of a row, or says what is wrong with the first bad one.
-func (w *rowWorker) parse(row *heyanv1.ImportRows_Row) (field.Kind, string) {
-	w.values = w.values[:0]
-	for i, text := range cells(row.GetFields()) {
-		if text == nil {
-			continue
-		}
-		kind := field.Kind(i + 1)
-		value, err := w.d.Rules.Parse(kind, *text, w.now)
-		if err != nil {
-			cause, _ := field.CauseOf(err)
-			return kind, cause.String()
-		}
-		w.values = append(w.values, value)
-	}
-	if kind := row.GetPlateKind(); kind != "" && (!dataset.ValidPlateKind(kind) || row.GetFields().LicensePlateNumber == nil) {
-		return field.LicensePlateNumber, causePlateKind
-	}
-	return 0, ""
-}
-
-// cells lists the six members in the order of their numbers; nil where one is absent.
-func cells(f *heyanv1.Fields) [6]*string {
-	if f == nil {
-		return [6]*string{}
-	}
-	return [6]*string{f.Name, f.IdNumber, f.PhoneNumber, f.BankCardNumber, f.LicensePlateNumber, f.DriverLicenseNumber}
 }
