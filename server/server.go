@@ -189,7 +189,7 @@ func (s *Server) options() []grpc.ServerOption {
 func (s *Server) register() {
 	d := &api.Deps{
 		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.log, Journal: s.journal, Keys: s.Keys, Rules: s.Rules,
-		Catalogue: s.Catalogue, Now: s.now, Random: s.Random, CloseSessions: s.closeSessions, Production: s.Production,
+		Catalogue: s.Catalogue, Now: s.now, Random: s.Random, CloseSessions: s.closeSessions, LastUsed: s.authenticator.LastUsed, Production: s.Production,
 	}
 	heyanv1.RegisterVerificationServiceServer(s.grpc, api.NewVerification(d))
 	heyanv1.RegisterCatalogServiceServer(s.grpc, api.NewCatalog(d))

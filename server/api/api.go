@@ -51,6 +51,8 @@ type Deps struct {
 	Random    io.Reader
 	// CloseSessions closes every open connection of a client or an operator: a revocation binds at once.
 	CloseSessions func(kind authn.Kind, id string)
+	// LastUsed says when a credential was last used; zero for never.
+	LastUsed func(credential string) time.Time
 	// Production demands what a development server does not: an address list for API keys.
 	Production bool
 }

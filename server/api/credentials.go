@@ -167,7 +167,9 @@ func (a *Admin) ListCredentials(ctx context.Context, req *heyanv1.ListCredential
 	}
 	response := &heyanv1.ListCredentialsResponse{NextPageToken: next}
 	for _, id := range cut {
-		response.Credentials = append(response.Credentials, publicCredential(&all[id].Value, a.d.Now()))
+		credential := publicCredential(&all[id].Value, a.d.Now())
+		credential.LastUsedTime = stamp(a.d.LastUsed(id))
+		response.Credentials = append(response.Credentials, credential)
 	}
 	return response, nil
 }

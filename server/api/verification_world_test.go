@@ -117,7 +117,7 @@ func newWorld(t testing.TB) *world {
 	w.Deps = &Deps{
 		Store: w.store, Directory: dir, Log: log, Keys: keys, Catalogue: catalogue, Now: clock, Random: rand.Reader,
 		Journal:       journal.New(log, clock, func() record.Clock { return record.Clock{} }, journal.Hooks{}),
-		CloseSessions: func(authn.Kind, string) {},
+		CloseSessions: func(authn.Kind, string) {}, LastUsed: func(string) time.Time { return time.Time{} },
 	}
 	w.Verifier = verifier.New(verifier.Config{
 		Catalogue: catalogue, Keys: keys, Directory: func() verifier.Directory { return dir.Now() }, Ledger: w.store,

@@ -14,6 +14,8 @@ import (
 	"crypto/subtle"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/heyan-project/heyan/store/directory"
@@ -69,6 +71,7 @@ type Authenticator struct {
 	keys     *digest.Keyring
 	now      func() time.Time
 	misuse   *misuse
+	used     sync.Map // credential → *atomic.Int64, Unix minutes
 }
 
 // New makes an Authenticator. lock is called, once, when an API key has shown to be in wrong hands.
@@ -133,7 +136,29 @@ func (a *Authenticator) client(s *directory.Snapshot, c *account.Credential, pee
 	if !account.Allowed(owner.Value.AllowedSources, peer.Address) || !account.Allowed(c.AllowedSources, peer.Address) {
 		return p, fault.New(fault.CredentialInvalid).WithHint("It is used from an address that it is not bound to.")
 	}
+	a.use(c.ID, now)
 	return p, owner.Value.Check()
+}
+
+// use notes that a credential was used. A call on the same minute costs a look-up and no write.
+func (a *Authenticator) use(credential string, now time.Time) {
+	minute := now.Unix() / 60
+	last, ok := a.used.Load(credential)
+	if !ok {
+		last, _ = a.used.LoadOrStore(credential, new(atomic.Int64))
+	}
+	if at := last.(*atomic.Int64); at.Load() < minute {
+		at.Store(minute)
+	}
+}
+
+// LastUsed returns when a credential was last used, to the minute, since the server's start; zero for never.
+func (a *Authenticator) LastUsed(credential string) time.Time {
+	last, ok := a.used.Load(credential)
+	if !ok {
+		return time.Time{}
+	}
+	return time.Unix(last.(*atomic.Int64).Load()*60, 0).UTC()
 }
 
 // apiKey checks "Bearer <key>".

@@ -62,14 +62,15 @@ func LinkOf(ring *digest.Keyring, anchor, value field.Value) Link {
 }
 
 // Entries returns what is kept of one row, appended to dst. values holds at most one of each kind; a row in
-// which no anchor stands beside a field compared under it gives nothing.
+// which no anchor stands beside a field compared under it gives nothing. What stood in dst beyond its length is
+// overwritten, links included.
 func (s Shape) Entries(dst []Entry, ring *digest.Keyring, values []field.Value, plateKind string) []Entry {
 	for _, anchor := range values {
 		kinds, asked := s[anchor.Kind()]
 		if !asked {
 			continue
 		}
-		var record Record
+		record := spare(dst)
 		for _, v := range values {
 			if kinds.Has(v.Kind()) && v.Kind() != anchor.Kind() {
 				record.Links = insert(record.Links, LinkOf(ring, anchor, v))
@@ -84,6 +85,14 @@ func (s Shape) Entries(dst []Entry, ring *digest.Keyring, values []field.Value, 
 		dst = append(dst, Entry{Anchor: Anchor(ring, anchor), Record: record})
 	}
 	return dst
+}
+
+// spare is the record that stood in dst's next place before, for the memory of its links.
+func spare(dst []Entry) Record {
+	if len(dst) < cap(dst) {
+		return Record{Links: dst[:len(dst)+1][len(dst)].Record.Links[:0]}
+	}
+	return Record{}
 }
 
 func insert(links []Link, link Link) []Link {

@@ -724,7 +724,7 @@ type Credential struct {
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	// When it was issued.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it was last used, to the hour.
+	// When it was last used, to the minute, since the server's start.
 	LastUsedTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=last_used_time,json=lastUsedTime,proto3" json:"last_used_time,omitempty"`
 	// Address prefixes that narrow the client's own. Empty = the client's.
 	AllowedSources []string `protobuf:"bytes,11,rep,name=allowed_sources,json=allowedSources,proto3" json:"allowed_sources,omitempty"`
@@ -1936,7 +1936,7 @@ func (x *ListPendingRequest) GetClient() string {
 // A page.
 type ListPendingResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Oldest first.
+	// Sorted by client, then oldest first.
 	Pending []*ListPendingResponse_Pending `protobuf:"bytes,1,rep,name=pending,proto3" json:"pending,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`

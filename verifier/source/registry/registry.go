@@ -13,6 +13,7 @@ package registry
 import (
 	"context"
 	"crypto/subtle"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +58,22 @@ func (*Source) Recipient() string { return "" }
 // Check implements [source.Source].
 func (s *Source) Check(ctx context.Context, q *source.Query) (source.Answer, error) {
 	tables := s.tables()
+	answer, err := s.check(ctx, q, tables)
+	if err == nil {
+		return answer, nil
+	}
+	// A generation that was replaced under this look-up is gone with its file: the new one answers.
+	if now := s.tables(); !same(tables, now) {
+		return s.check(ctx, q, now)
+	}
+	return answer, err
+}
+
+func same(a, b []Table) bool {
+	return slices.EqualFunc(a, b, func(x, y Table) bool { return x.Name == y.Name })
+}
+
+func (s *Source) check(ctx context.Context, q *source.Query, tables []Table) (source.Answer, error) {
 	if len(tables) == 0 {
 		return source.Answer{}, fault.New(fault.SourceUnavailable).WithHint("No dataset is active.")
 	}

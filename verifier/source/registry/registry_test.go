@@ -212,6 +212,26 @@ func TestFailuresAreNoVerdicts(t *testing.T) {
 	}
 }
 
+// A generation that is replaced while it is read is asked no more; the new one answers.
+func TestReplacedMeanwhile(t *testing.T) {
+	w := newWorld(t)
+	p, _ := w.catalogue.Get("id2")
+	q := &source.Query{Product: p, Values: w.values(t, row{field.Name: wang, field.IDNumber: wangID})}
+	calls := 0
+	swapped := registry.New(w.ring, func() []registry.Table {
+		calls++
+		if calls == 1 {
+			return []registry.Table{{Name: "people/1", Lookup: func(context.Context, digest.Digest, func([]byte) error) (bool, error) {
+				return false, fault.New(fault.StoreUnavailable)
+			}}}
+		}
+		return []registry.Table{{Name: "people/2", Lookup: func(context.Context, digest.Digest, func([]byte) error) (bool, error) { return false, nil }}}
+	})
+	if a, err := swapped.Check(context.Background(), q); err != nil || a.Verdict != product.NoRecord || a.Dataset != "people/2" {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
 func BenchmarkCheck(b *testing.B) {
 	w := newWorld(b)
 	s := w.source(b, table{rows: []row{{field.Name: wang, field.IDNumber: wangID, field.PhoneNumber: sim}}})
