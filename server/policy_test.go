@@ -107,13 +107,15 @@ func invoke(conn *grpc.ClientConn, method string, stream bool) servertest.Seen {
 		}
 		_ = s.SendMsg(whole(method))
 		_ = s.CloseSend()
-		for err == nil {
-			err = s.RecvMsg(&emptypb.Empty{})
-			if err == nil && strings.HasSuffix(method, "/Watch") {
-				return nil // it goes on for ever
-			}
+		err = s.RecvMsg(&emptypb.Empty{})
+		endless := err == nil && strings.HasSuffix(method, "/Watch")
+		if endless {
+			cancel()
 		}
-		if errors.Is(err, io.EOF) {
+		for err == nil { // to its end, which is when gRPC writes the trailer
+			err = s.RecvMsg(&emptypb.Empty{})
+		}
+		if endless || errors.Is(err, io.EOF) {
 			return nil
 		}
 		return err
