@@ -33,7 +33,8 @@ const unaryDeadline = 30 * time.Second
 //	panic → call begun → identity → message → role → rate → health of log and store → handler
 //
 // and backwards: record durable → trailer → metrics → reply. Message faults come after the identity, so that
-// they are recorded with it; the role comes after the message, because nothing of a malformed one is read.
+// they are recorded with it; the role comes after the message, because nothing of a malformed one is read. The
+// messages of a stream are checked as its handler reads them, so there the role comes first.
 // admit is every gate before the handler; settle is everything after it.
 
 // unary is the chain of unary calls.
