@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"io/fs"
@@ -200,7 +201,37 @@ func (c *canaries) messages() {
 			}
 		}
 	}
+	c.headers(ctx, lawful)
 	c.beside(ctx)
+}
+
+// headers sends what no gRPC library would: headers of the protocol with marked values, which grpc-go refuses by itself,
+// with errors that quote them to who sent them.
+func (c *canaries) headers(ctx context.Context, message []byte) {
+	client := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	frame := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
+	for name, value := range map[string]string{
+		"grpc-timeout": c.mint("phone", "grpc-timeout") + "S", "grpc-encoding": c.mint("phone", "grpc-encoding"), "content-type": "text/" + c.mint("phone", "content-type"),
+		"te": c.mint("phone", "te"), "x-raw-bin": "!" + c.mint("phone", "metadata that is no base64"), "grpc-status-details-bin": c.mint("id", "grpc-status-details-bin"),
+	} {
+		r, err := http.NewRequestWithContext(ctx, http.MethodPost,
+			"https://"+c.process.serving.Address+heyanv1.VerificationService_Verify_FullMethodName, bytes.NewReader(frame))
+		c.must(err)
+		r.Header.Set("content-type", "application/grpc")
+		r.Header.Set("te", "trailers")
+		r.Header.Set("authorization", "Bearer "+c.customers[0].key)
+		r.Header.Set(name, value)
+		if name == "grpc-encoding" {
+			frame[0] = 1 // compressed, in a coding that nobody has
+		}
+		if answer, err := client.Do(r); err == nil {
+			_, _ = io.Copy(io.Discard, answer.Body)
+			_ = answer.Body.Close()
+		}
+		frame[0] = 0
+	}
 }
 
 // beside calls the services that are not Heyan's own.
