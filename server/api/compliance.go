@@ -109,7 +109,8 @@ func (c *Compliance) policyOf(ctx context.Context, p *heyanv1.Policy) (*policy.V
 }
 
 // validLanguage checks the form of a language tag: a language of two to eight letters, then parts of one to eight
-// letters and digits (RFC 5646, section 2.1). So no number of a field fits in one part. An absent one is policy.Check's to refuse.
+// letters and digits (RFC 5646, section 2.1), so that no number of a field fits in one part. An absent one is
+// policy.Check's to refuse.
 func validLanguage(s string) bool {
 	if s == "" {
 		return true
