@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/role"
@@ -29,6 +30,11 @@ func (s *Server) Flush() error { return s.flush() }
 
 // Heartbeat writes the minute's operation status.
 func (s *Server) Heartbeat() error { return s.heartbeat() }
+
+// StepClock looks at the clock as if it had been moved since the last look.
+func (s *Server) StepClock(by time.Duration) error {
+	return s.clockStep(&clockWatch{wall: s.now().Add(-by), steady: s.Steady()})
+}
 
 // Mark raises the ledger's mark and returns to where.
 func (s *Server) Mark() (uint64, error) {

@@ -95,20 +95,18 @@ func TestReconcile(t *testing.T) {
 	}{
 		{name: "they agree", set: func(w *world) (ledger.ID, ledger.Position) {
 			id, at := w.answer("r", 1)
-			w.noMark()
 			return id, at
 		}, row: true},
 		{name: "a record without a row", set: func(w *world) (ledger.ID, ledger.Position) {
 			id, at := w.answer("r", 1)
 			must(w.t, w.Store.Void(context.Background(), "bank", id))
-			w.noMark()
 			return id, at
 		}, want: []string{"verification.voided DENIED STORE_UNAVAILABLE"}, amended: `"verification.voided"`},
 		{name: "a row without a record", set: func(w *world) (ledger.ID, ledger.Position) {
 			older := filepath.Join(w.t.TempDir(), "log")
 			w.restart(func() { must(w.t, os.CopyFS(older, os.DirFS(filepath.Join(w.Dir, "log")))) })
-			id, at := w.answer("r", 1)
 			w.noMark()
+			id, at := w.answer("r", 1)
 			w.between = func() { // a disk that lost the log's last records
 				must(w.t, os.RemoveAll(filepath.Join(w.Dir, "log")))
 				must(w.t, os.CopyFS(filepath.Join(w.Dir, "log"), os.DirFS(older)))
@@ -122,7 +120,6 @@ func TestReconcile(t *testing.T) {
 				r.Outcome = record.Outcome{Kind: record.Denied, Reason: "STORE_UNAVAILABLE"}
 			})
 			must(w.t, err)
-			w.noMark()
 			return id, at
 		}, amended: `"verification.voided"`},
 		{name: "voided, and nobody noted it", set: func(w *world) (ledger.ID, ledger.Position) {
@@ -133,7 +130,6 @@ func TestReconcile(t *testing.T) {
 				r.Outcome = record.Outcome{Kind: record.Denied, Reason: "STORE_UNAVAILABLE"}
 			})
 			must(w.t, err)
-			w.noMark()
 			return id, at
 		}, amended: `"verification.voided"`},
 		{name: "recovered, and not restamped", set: func(w *world) (ledger.ID, ledger.Position) {
@@ -142,19 +138,18 @@ func TestReconcile(t *testing.T) {
 				r.Object = record.Object{Type: "verification", ID: id.String()}
 			})
 			must(w.t, err)
-			w.noMark()
 			return id, at
 		}, row: true},
 		{name: "deleted by its client", set: func(w *world) (ledger.ID, ledger.Position) {
 			id, at := w.answer("r", 1)
 			_, err := heyanv1.NewVerificationServiceClient(w.bank.Conn).DeleteVerification(context.Background(), &heyanv1.DeleteVerificationRequest{Id: id.String()})
 			must(w.t, err)
-			w.noMark()
 			return id, at
 		}, row: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, servertest.Options{})
+			w.noMark()
 			others, _ := w.answer("other", 2)
 			id, at := c.set(w)
 			w.restart(w.between)
@@ -206,9 +201,9 @@ func (w *world) checkRow(t *testing.T, id ledger.ID, want bool) {
 // counted once.
 func TestVoidedRequestMayBeSentAgain(t *testing.T) {
 	w := newWorld(t, servertest.Options{})
+	w.noMark()
 	id, _ := w.answer("r", 1)
 	must(t, w.Store.Void(context.Background(), "bank", id))
-	w.noMark()
 	w.restart(nil)
 	again, _ := w.answer("r", 1)
 	if again == id {
