@@ -94,7 +94,7 @@ func (s *Verification) reply(ctx context.Context, m *heyanv1.VerifyRequest, answ
 	reply.Opening = answer.Opening[:]
 	reply.ClientReference = m.GetClientReference()
 	if m.GetReturnReceipt() {
-		receipt, err := receiptOf(ctx, s.d.Log, answer.At, v.Resolution)
+		receipt, err := receiptOf(ctx, s.d.Log, v.ID, answer.At, v.Resolution)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/ledger"
 )
@@ -17,7 +18,7 @@ func (s *Verification) GetReceipt(ctx context.Context, m *heyanv1.GetReceiptRequ
 	if err != nil {
 		return nil, err
 	}
-	return receiptOf(ctx, s.d.Log, v.Log, v.Resolution)
+	return receiptOf(ctx, s.d.Log, v.ID, v.Log, v.Resolution)
 }
 
 // records is what a receipt is made from: the network log of this node.
@@ -27,25 +28,26 @@ type records interface {
 	Proof(ctx context.Context, index uint64) ([]byte, error)
 }
 
-// receiptOf makes the receipt of the record at a place, and of the one that settled it later; the zero resolution
-// is none.
-func receiptOf(ctx context.Context, log records, at, resolution ledger.Position) (*heyanv1.Receipt, error) {
+// receiptOf makes the receipt of a verification's record at a place, and of the one that settled it later; the zero
+// resolution is none.
+func receiptOf(ctx context.Context, log records, id ledger.ID, at, resolution ledger.Position) (*heyanv1.Receipt, error) {
 	var receipt heyanv1.Receipt
 	var err error
-	if receipt.Leaf, receipt.Proof, err = proven(ctx, log, at); err != nil {
+	if receipt.Leaf, receipt.Proof, err = proven(ctx, log, id, at); err != nil {
 		return nil, err
 	}
 	if resolution == (ledger.Position{}) {
 		return &receipt, nil
 	}
-	if receipt.ResolutionLeaf, receipt.ResolutionProof, err = proven(ctx, log, resolution); err != nil {
+	if receipt.ResolutionLeaf, receipt.ResolutionProof, err = proven(ctx, log, id, resolution); err != nil {
 		return nil, err
 	}
 	return &receipt, nil
 }
 
-// proven reads one record and its proof.
-func proven(ctx context.Context, log records, at ledger.Position) (leaf, proof []byte, err error) {
+// proven reads one record of a verification and its proof. A record of anything else at that place is none: a receipt
+// of it would tell a client what another one did.
+func proven(ctx context.Context, log records, id ledger.ID, at ledger.Position) (leaf, proof []byte, err error) {
 	if at.Origin != log.Origin() {
 		return nil, nil, noReceipt()
 	}
@@ -53,6 +55,8 @@ func proven(ctx context.Context, log records, at ledger.Position) (leaf, proof [
 		proof, err = log.Proof(ctx, at.Index)
 	}
 	switch {
+	case err == nil && !isOf(leaf, id):
+		return nil, nil, noReceipt()
 	case err == nil:
 		return leaf, proof, nil
 	case errors.Is(err, netlog.ErrNotFound):
@@ -62,6 +66,12 @@ func proven(ctx context.Context, log records, at ledger.Position) (leaf, proof [
 	}
 	// Not LOG_UNAVAILABLE: the log can be written, and holds a record of this refusal.
 	return nil, nil, fault.New(fault.StoreUnavailable).WithCause(err).WithRetryAfter(time.Second)
+}
+
+// isOf tells that a record is one of the verification's.
+func isOf(leaf []byte, id ledger.ID) bool {
+	r, err := record.Parse(leaf)
+	return err == nil && r.Object == record.Object{Type: "verification", ID: id.String()}
 }
 
 func noReceipt() *fault.Fault {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -10,6 +11,7 @@ import (
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/authn"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/ledger"
 )
@@ -37,17 +39,24 @@ func TestAReceiptIsReadLaterAndVerifies(t *testing.T) {
 	if elsewhere.Hint == "" {
 		t.Error("no hint where the record may be")
 	}
+	// A place of this log where another record stands, such as one of a log that was rolled back and written on.
+	must(t, w.store.Restamp(t.Context(), "acme", id, ledger.Position{Origin: w.Log.Origin(), Index: 0}))
+	refusedFor(t, get(acme).refused, fault.ResourceNotFound)
 }
 
-// logOf is a log of two records.
+// logOf is a log whose records are all of one verification.
 type logOf struct {
+	of         string
 	get, proof error
 }
 
 func (logOf) Origin() string { return "node1-0" }
 
 func (l logOf) Get(_ context.Context, index uint64) ([]byte, error) {
-	return []byte{'l', byte('0' + index)}, l.get
+	leaf, err := record.Append(nil, &record.Record{
+		Time: start, Event: record.VerificationVerify, Object: record.Object{Type: "verification", ID: l.of},
+		Outcome: record.Outcome{Kind: record.Success, Code: uint32(index)}})
+	return leaf, errors.Join(err, l.get)
 }
 
 func (l logOf) Proof(_ context.Context, index uint64) ([]byte, error) {
@@ -56,9 +65,11 @@ func (l logOf) Proof(_ context.Context, index uint64) ([]byte, error) {
 
 func TestReceiptOfASettledOneHasBothRecords(t *testing.T) {
 	at := func(i uint64) ledger.Position { return ledger.Position{Origin: "node1-0", Index: i} }
-	got, err := receiptOf(t.Context(), logOf{}, at(1), at(2))
+	id := value(ledger.ParseID(unknownID))(t)
+	own := logOf{of: unknownID}
+	got, err := receiptOf(t.Context(), own, id, at(1), at(2))
 	must(t, err)
-	want := &heyanv1.Receipt{Leaf: []byte("l1"), Proof: []byte("p1"), ResolutionLeaf: []byte("l2"), ResolutionProof: []byte("p2")}
+	want := &heyanv1.Receipt{Leaf: value(own.Get(t.Context(), 1))(t), Proof: []byte("p1"), ResolutionLeaf: value(own.Get(t.Context(), 2))(t), ResolutionProof: []byte("p2")}
 	if !proto.Equal(got, want) {
 		t.Errorf("got %v", got)
 	}
@@ -70,17 +81,18 @@ func TestReceiptOfASettledOneHasBothRecords(t *testing.T) {
 		resolution ledger.Position
 		want       fault.Reason
 	}{
-		"purged":               {t.Context(), logOf{get: netlog.ErrNotFound}, ledger.Position{}, fault.ResourceNotFound},
-		"not provable":         {t.Context(), logOf{proof: netlog.ErrNotFound}, ledger.Position{}, fault.ResourceNotFound},
-		"settled on elsewhere": {t.Context(), logOf{}, ledger.Position{Origin: "node2-0"}, fault.ResourceNotFound},
-		"damaged":              {t.Context(), logOf{get: errors.New("bad frame")}, ledger.Position{}, fault.StoreUnavailable},
+		"purged":               {t.Context(), logOf{of: unknownID, get: netlog.ErrNotFound}, ledger.Position{}, fault.ResourceNotFound},
+		"not provable":         {t.Context(), logOf{of: unknownID, proof: netlog.ErrNotFound}, ledger.Position{}, fault.ResourceNotFound},
+		"settled on elsewhere": {t.Context(), own, ledger.Position{Origin: "node2-0"}, fault.ResourceNotFound},
+		"of somebody else":     {t.Context(), logOf{of: strings.Replace(unknownID, "0", "1", 1)}, ledger.Position{}, fault.ResourceNotFound},
+		"damaged":              {t.Context(), logOf{of: unknownID, get: errors.New("bad frame")}, ledger.Position{}, fault.StoreUnavailable},
 	} {
-		receipt, err := receiptOf(c.ctx, c.log, at(1), c.resolution)
+		receipt, err := receiptOf(c.ctx, c.log, id, at(1), c.resolution)
 		if receipt != nil || !fault.Is(err, c.want) {
 			t.Errorf("%s: got %v, %v", name, receipt, err)
 		}
 	}
-	if _, err := receiptOf(gone, logOf{get: errors.New("read ended")}, at(1), ledger.Position{}); !errors.Is(err, context.Canceled) {
+	if _, err := receiptOf(gone, logOf{of: unknownID, get: errors.New("read ended")}, id, at(1), ledger.Position{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the caller left: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -272,7 +273,7 @@ func (s *Server) tables() []registry.Table {
 	var tables []registry.Table
 	for _, d := range active {
 		g, _ := d.Active()
-		tables = append(tables, registry.Table{Name: d.ID, AsOf: g.AsOf,
+		tables = append(tables, registry.Table{Name: fmt.Sprintf("%s/%d", d.ID, g.Number), AsOf: g.AsOf,
 			Lookup: func(ctx context.Context, anchor digest.Digest, each func([]byte) error) (bool, error) {
 				return s.Store.Lookup(ctx, d.ID, g.Number, anchor, each)
 			}})
