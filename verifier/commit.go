@@ -16,32 +16,46 @@ import (
 	"github.com/heyan-project/heyan/verifier/workday"
 )
 
-// RequestKey is the keyed digest of a request_id.
-func RequestKey(keys *digest.Keyring, client, requestID string) digest.Digest {
-	return keys.Text(digest.Idempotency, client, requestID)
+// Owner names whose references are meant: a client's live ones, or those of its test credentials, which are a
+// world of their own. A live call is never answered with what the simulator said, nor the other way round.
+func Owner(client string, test bool) string {
+	if test {
+		return client + " test" // no client's id holds a space
+	}
+	return client
 }
 
-// EvidenceKey is the keyed digest of an evidence reference.
-func EvidenceKey(keys *digest.Keyring, client, evidenceRef string) digest.Digest {
-	return keys.Text(digest.Consent, client, evidenceRef)
+// RequestKey is the keyed digest of a request_id of an [Owner].
+func RequestKey(keys *digest.Keyring, owner, requestID string) digest.Digest {
+	return keys.Text(digest.Idempotency, owner, requestID)
 }
 
-// ReferenceKey is the keyed digest of a client_reference.
-func ReferenceKey(keys *digest.Keyring, client, reference string) digest.Digest {
-	return keys.Text(digest.Reference, client, reference)
+// EvidenceKey is the keyed digest of an evidence reference of an [Owner].
+func EvidenceKey(keys *digest.Keyring, owner, evidenceRef string) digest.Digest {
+	return keys.Text(digest.Consent, owner, evidenceRef)
+}
+
+// ReferenceKey is the keyed digest of a client_reference of an [Owner].
+func ReferenceKey(keys *digest.Keyring, owner, reference string) digest.Digest {
+	return keys.Text(digest.Reference, owner, reference)
 }
 
 // QuotaKey names the counter of an entitlement's quota.
 func QuotaKey(client string, id product.ID, test bool, q product.Quota, now time.Time) string {
-	kind := "live"
-	if test {
-		kind = "test"
-	}
-	return "quota/" + client + "/" + string(id) + "/" + kind + "/" + q.Period.Key(now)
+	return "quota/" + client + "/" + string(id) + "/" + mode(test) + "/" + q.Period.Key(now)
 }
 
-// BasisKey names the counter of a legal basis's daily cap.
-func BasisKey(id string, now time.Time) string { return "basis/" + id + "/" + product.Daily.Key(now) }
+// BasisKey names the counter of a legal basis's daily cap. Test credentials have one of their own.
+func BasisKey(id string, test bool, now time.Time) string {
+	return "basis/" + id + "/" + mode(test) + "/" + product.Daily.Key(now)
+}
+
+func mode(test bool) string {
+	if test {
+		return "test"
+	}
+	return "live"
+}
 
 // begin describes the claim.
 func (c *call) begin() *ledger.Begin {
@@ -59,7 +73,7 @@ func (c *call) begin() *ledger.Begin {
 		Key: c.quotaKey(), Limit: quota.Limit, Reason: fault.QuotaExceeded, Name: "quota of " + string(c.product.ID)})
 	if c.basis != nil {
 		b.Reserves = append(b.Reserves, ledger.Reserve{
-			Key: BasisKey(c.basis.ID, c.now), Limit: c.basis.DailyCap, Reason: fault.LegalBasisUnsupported, Name: "daily cap of the legal basis"})
+			Key: BasisKey(c.basis.ID, c.caller.Test, c.now), Limit: c.basis.DailyCap, Reason: fault.LegalBasisUnsupported, Name: "daily cap of the legal basis"})
 	}
 	return b
 }
@@ -81,7 +95,7 @@ func (c *call) contentDigest() digest.Digest {
 		ground = "consent:" + r.ConsentID
 	}
 	values := c.Keys.Values(digest.Content, c.values...)
-	return c.Keys.Text(digest.Content, c.caller.Client, r.RequestID, string(c.product.ID), r.Purpose.String(), ground, evidence,
+	return c.Keys.Text(digest.Content, c.owner(), r.RequestID, string(c.product.ID), r.Purpose.String(), ground, evidence,
 		r.PlateKind, string(values[:]))
 }
 
@@ -162,7 +176,7 @@ func (c *call) answer(found source.Answer) (*Answer, error) {
 		}
 	}
 	if c.request.Reference != "" {
-		v.Reference = ReferenceKey(c.Keys, c.caller.Client, c.request.Reference)
+		v.Reference = ReferenceKey(c.Keys, c.owner(), c.request.Reference)
 	}
 	for _, value := range c.values {
 		for _, w := range value.Warnings() {

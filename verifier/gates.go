@@ -45,6 +45,8 @@ type call struct {
 	stored       *consent.Consent // the consent on file, as the claim found it
 }
 
+func (c *call) owner() string { return Owner(c.caller.Client, c.caller.Test) }
+
 // gates runs the gates that need no claim. With collect it notes refusals and goes on as far as it can.
 func (c *call) gates(ctx context.Context) *fault.Fault {
 	for _, gate := range []func(context.Context) *fault.Fault{
@@ -211,9 +213,9 @@ func (c *call) digest(context.Context) *fault.Fault {
 	}
 	c.handles = subject.Handles(c.Keys, c.values)
 	c.restrictions = subject.Restrictions(c.Keys, c.values)
-	c.requestKey = RequestKey(c.Keys, c.caller.Client, c.request.RequestID)
+	c.requestKey = RequestKey(c.Keys, c.owner(), c.request.RequestID)
 	if c.request.Consent != nil {
-		c.evidence = EvidenceKey(c.Keys, c.caller.Client, c.request.Consent.EvidenceRef)
+		c.evidence = EvidenceKey(c.Keys, c.owner(), c.request.Consent.EvidenceRef)
 	}
 	return nil
 }

@@ -330,7 +330,7 @@ func methods() []telemetry.Method {
 
 // certificateExpiry is when the server's own certificate ends.
 func (s *state) certificateExpiry() func() time.Time {
-	pair, err := tls.LoadX509KeyPair(s.config.TLS.Certificate, s.config.TLS.Key)
+	pair, err := keyfile.ReadTLS(s.config.TLS.Certificate, s.config.TLS.Key)
 	if err != nil || pair.Leaf == nil {
 		return nil
 	}
@@ -385,7 +385,7 @@ func (i *instance) address() string { return i.listener.Addr().String() }
 
 // certificates loads the server's certificate and the CAs of callers.
 func (s *state) certificates() (transport.Source, error) {
-	pair, err := tls.LoadX509KeyPair(s.config.TLS.Certificate, s.config.TLS.Key)
+	pair, err := keyfile.ReadTLS(s.config.TLS.Certificate, s.config.TLS.Key)
 	if err != nil {
 		return nil, err
 	}

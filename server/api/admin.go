@@ -19,6 +19,9 @@ type Admin struct {
 
 	// deleting is held over DeleteRecords, which may take long and must not hold up a suspension.
 	deleting sync.Mutex
+
+	// settling is held over ResolvePending, which logs what it decides before it stores it.
+	settling sync.Mutex
 }
 
 // NewAdmin makes the service.

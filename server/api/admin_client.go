@@ -164,6 +164,9 @@ func (a *Admin) UpdateClient(ctx context.Context, req *heyanv1.UpdateClientReque
 			return nil, f
 		}
 	}
+	if f := a.addressList(&after); f != nil {
+		return nil, f
+	}
 	if after.State == account.Active {
 		after.Reason = ""
 	} else if stops {
@@ -178,6 +181,21 @@ func (a *Admin) UpdateClient(ctx context.Context, req *heyanv1.UpdateClientReque
 	}
 	changed(ctx, &before, &after)
 	return publicClient(&after, revision), nil
+}
+
+// addressList refuses, in production, to take the last list of addresses from a client with an API key: a key that
+// works from everywhere is what issuing one refuses too.
+func (a *Admin) addressList(c *account.Client) *fault.Fault {
+	if !a.d.Production || len(c.AllowedSources) > 0 {
+		return nil
+	}
+	for _, entry := range a.d.Directory.Now().Credentials {
+		k := &entry.Value
+		if k.Client == c.ID && k.Kind == account.APIKey && k.State != account.CredentialRevoked && len(k.AllowedSources) == 0 {
+			return missing("client.allowed_sources").WithHint("An API key of the client has no list of its own.")
+		}
+	}
+	return nil
 }
 
 // CloseClient closes a client for ever and revokes its credentials. The client goes first, which alone ends

@@ -92,6 +92,9 @@ func (a *Admin) ResolvePending(ctx context.Context, req *heyanv1.ResolvePendingR
 	if verdict == 0 && billing == 0 {
 		billing = product.Free
 	}
+	// One at a time: of two that settle the same verification the second finds it settled, and records nothing.
+	a.settling.Lock()
+	defer a.settling.Unlock()
 	before, err := a.pending(ctx, req.GetVerification())
 	if err != nil {
 		return nil, err

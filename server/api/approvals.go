@@ -83,12 +83,23 @@ func (d *Deps) permit(ctx context.Context, a act) (*permit, error) {
 		return nil, fault.New(fault.DeadlinePassed).With("approval", approval.ID).
 			WithHint("What the act would do has changed since it was approved: ask anew.")
 	}
+	if !d.stillCounts(ctx, &approval) {
+		return nil, fault.New(fault.DeadlinePassed).With("approval", approval.ID).
+			WithHint("Who approved it does not count as a second person any more: ask anew.")
+	}
 	approval.State = role.Done
 	revision, err := d.Directory.PutApproval(ctx, approval, entry.Revision)
 	if err != nil {
 		return nil, storeFault(err)
 	}
 	return &permit{d, approval, revision}, nil
+}
+
+// stillCounts reports whether who approved is still bound, is the same person, and counts as the second one.
+func (d *Deps) stillCounts(ctx context.Context, a *role.Approval) bool {
+	decider, ok := d.Directory.Now().Operators[a.DecidedBy]
+	return ok && decider.Value.StateAt(d.Now()) == role.Active && decider.Value.Person == a.DeciderPerson &&
+		role.CountAsTwo(binding(ctx), decider.Value.Binding, d.Now())
 }
 
 // ask puts an approval on file and in the log, and returns APPROVAL_REQUIRED.

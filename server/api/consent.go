@@ -113,7 +113,7 @@ func (s *Consent) CreateConsent(ctx context.Context, m *heyanv1.CreateConsentReq
 	stored, err := s.d.Store.CreateConsent(ctx, &consent.Consent{
 		ID: id.String(), Client: client, Notice: notice.ID, ObtainTime: obtained, ExpireTime: notice.Expire(obtained),
 		Status: consent.Active, Revision: 1, Guardian: child, CreateTime: now,
-	}, verifier.EvidenceKey(s.d.Keys, client, m.GetEvidenceRef()),
+	}, verifier.EvidenceKey(s.d.Keys, verifier.Owner(client, caller(ctx).Test), m.GetEvidenceRef()),
 		subject.Handles(s.d.Keys, values), subject.Restrictions(s.d.Keys, values))
 	if err != nil {
 		return nil, storeFault(err)

@@ -38,6 +38,9 @@ func (s *Consent) WithdrawConsent(ctx context.Context, m *heyanv1.WithdrawConsen
 		return nil, err
 	}
 	response := &heyanv1.WithdrawConsentResponse{WithdrawTime: stamp(since(withdrawn, now))}
+	if m.GetSubject() != nil && len(withdrawn) == 0 {
+		response.WithdrawTime = nil // nothing was met, and unlike an evidence the person's values leave no mark
+	}
 	for _, c := range withdrawn {
 		response.Consents = append(response.Consents, c.ID)
 	}
@@ -139,5 +142,5 @@ func (s *Consent) evidence(ctx context.Context, m *heyanv1.Evidence) (notice *co
 	if notice = s.d.Directory.Now().Notice(client, m.GetNotice()); notice == nil {
 		return nil, key, notFound().WithField("evidence.notice", "NOT_ON_FILE")
 	}
-	return notice, verifier.EvidenceKey(s.d.Keys, client, m.GetEvidenceRef()), nil
+	return notice, verifier.EvidenceKey(s.d.Keys, verifier.Owner(client, caller(ctx).Test), m.GetEvidenceRef()), nil
 }

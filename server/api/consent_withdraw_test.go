@@ -106,8 +106,8 @@ func TestAWithdrawalBySubjectReachesEveryClientForTheOfficerOnly(t *testing.T) {
 		t.Errorf("got %v, record %+v", got, end.record)
 	}
 	stranger := &heyanv1.Fields{Name: proto.String("测试无人"), PhoneNumber: proto.String(unknownRange)}
-	if got := accepted(t, run(w, acme, service.WithdrawConsent, withdrawRequest(stranger, ""))); len(got.GetConsents()) != 0 || got.GetWithdrawTime() == nil {
-		t.Errorf("of a person not on file: %v", got)
+	if got := accepted(t, run(w, acme, service.WithdrawConsent, withdrawRequest(stranger, ""))); len(got.GetConsents()) != 0 || got.GetWithdrawTime() != nil {
+		t.Errorf("of a person not on file, of whom no mark is left: %v", got)
 	}
 }
 

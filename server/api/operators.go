@@ -43,6 +43,9 @@ func (a *Access) SetOperator(ctx context.Context, req *heyanv1.SetOperatorReques
 	if f := onePerson(s, next, now); f != nil {
 		return nil, f
 	}
+	if before != nil && !next.Roles.Has(role.SecurityAdmin) && lastSecurityAdmin(s, before, now) {
+		return nil, fault.New(fault.SeparationOfDuties).WithHint("Nobody else is security administrator: bind another one first.")
+	}
 	widens := widens(before, next, now)
 	permit, err := a.d.permit(ctx, act{
 		request: req, summary: operatorSummary(before, next), concerns: next.Person, addsRole: widens,

@@ -2,10 +2,12 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/journal"
@@ -93,8 +95,17 @@ func (b *batch) one(ctx context.Context, m *heyanv1.VerifyRequest) (answered *he
 		return refuse(item, refused, ledger.Position{})
 	}
 	response, at, err := b.answer(ctx, m, request, item)
-	if err != nil {
-		return refuse(item, rpcerr.FromError(err), at)
+	if refused = rpcerr.FromError(err); refused != nil {
+		if ended := ctx.Err(); ended != nil && errors.Is(refused, ended) {
+			refused = rpcerr.FromError(ended) // a source that gave up because the call's time was over has not failed
+		}
+		if item.Standing() { // its record says that it was answered, and it was not: that gets one of its own
+			at = ledger.Position{}
+		}
+	}
+	item.Settled(refused)
+	if refused != nil {
+		return refuse(item, refused, at)
 	}
 	if response.GetValidation() != nil { // no verification, and so no record yet
 		if _, failed := recordItem(item, nil); failed != nil {
@@ -124,6 +135,9 @@ func recordItem(item *journal.Item, refused *fault.Fault) (ledger.Position, *fau
 	at, wait, err := item.Refused(refused)
 	if err == nil {
 		err = wait()
+	}
+	if errors.Is(err, journal.ErrSpent) {
+		return ledger.Position{}, fault.New(fault.RateLimited).WithRetryAfter(time.Second).WithQuota("refusals a second")
 	}
 	if err != nil {
 		return ledger.Position{}, fault.Of(err)

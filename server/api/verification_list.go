@@ -48,6 +48,9 @@ func (s *Verification) own(ctx context.Context, name string) (*ledger.Verificati
 		return nil, notFound()
 	}
 	v, err := s.d.Store.Verification(ctx, caller(ctx).ID, id)
+	if err == nil && v.Test != caller(ctx).Test {
+		return nil, notFound() // what test credentials see is a world of its own
+	}
 	return v, storeFault(err)
 }
 
@@ -75,7 +78,7 @@ func (s *Verification) DeleteVerification(ctx context.Context, m *heyanv1.Delete
 // and none, while there is a next one.
 func (s *Verification) ListVerifications(ctx context.Context, m *heyanv1.ListVerificationsRequest) (*heyanv1.ListVerificationsResponse, error) {
 	client := caller(ctx).ID
-	filter, refused := s.filter(client, m)
+	filter, refused := s.filter(verifier.Owner(client, caller(ctx).Test), m)
 	if refused != nil {
 		return nil, refused
 	}
@@ -90,7 +93,7 @@ func (s *Verification) ListVerifications(ctx context.Context, m *heyanv1.ListVer
 	}
 	page, now := &heyanv1.ListVerificationsResponse{}, s.d.Now()
 	for _, v := range found {
-		if v.Visible(now) {
+		if v.Visible(now) && v.Test == caller(ctx).Test {
 			page.Verifications = append(page.Verifications, publicVerification(v))
 		}
 	}
@@ -101,7 +104,7 @@ func (s *Verification) ListVerifications(ctx context.Context, m *heyanv1.ListVer
 }
 
 // filter reads what selects the verifications. References become the digests that they were kept as.
-func (s *Verification) filter(client string, m *heyanv1.ListVerificationsRequest) (f store.VerificationFilter, refused *fault.Fault) {
+func (s *Verification) filter(owner string, m *heyanv1.ListVerificationsRequest) (f store.VerificationFilter, refused *fault.Fault) {
 	if f.Limit, refused = pageSize(m.GetPageSize()); refused != nil {
 		return f, refused
 	}
@@ -130,10 +133,10 @@ func (s *Verification) filter(client string, m *heyanv1.ListVerificationsRequest
 	}
 	f.Product, f.LegalBasis, f.State = m.GetProduct(), m.GetLegalBasis(), verificationStateEnum.domain(m.GetState())
 	if m.GetClientReference() != "" {
-		f.Reference = verifier.ReferenceKey(s.d.Keys, client, m.GetClientReference())
+		f.Reference = verifier.ReferenceKey(s.d.Keys, owner, m.GetClientReference())
 	}
 	if m.GetRequestId() != "" {
-		f.Request = verifier.RequestKey(s.d.Keys, client, m.GetRequestId())
+		f.Request = verifier.RequestKey(s.d.Keys, owner, m.GetRequestId())
 	}
 	return f, nil
 }

@@ -32,7 +32,7 @@ const (
 // Guardian is how the guardian of a child agreed.
 type Guardian struct {
 	Relation    GuardianRelation
-	EvidenceRef string // as sent; kept as a keyed digest only
+	EvidenceRef string // as sent; not kept
 	ObtainTime  time.Time
 }
 

@@ -679,13 +679,13 @@ func (x *Fields) GetDriverLicenseNumber() string {
 	return ""
 }
 
-// How the guardian of a person under 14 agreed (PIPL art. 31). Heyan keeps the reference's keyed
-// digest and the relation, no name.
+// How the guardian of a person under 14 agreed (PIPL art. 31). Heyan checks that it is complete and keeps
+// that a guardian agreed; relation, reference and time stay with you, as the evidence does.
 type Guardian struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// PARENT, ADOPTIVE_PARENT, APPOINTED_GUARDIAN.
 	Relation GuardianRelation `protobuf:"varint,1,opt,name=relation,proto3,enum=heyan.v1.GuardianRelation" json:"relation,omitempty"`
-	// Your reference to the guardian's separate consent, 1–64 of [A-Za-z0-9._:-]. Kept as a keyed digest.
+	// Your reference to the guardian's separate consent, 1–64 of [A-Za-z0-9._:-].
 	EvidenceRef string `protobuf:"bytes,2,opt,name=evidence_ref,json=evidenceRef,proto3" json:"evidence_ref,omitempty"`
 	// When the guardian agreed.
 	ObtainTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=obtain_time,json=obtainTime,proto3" json:"obtain_time,omitempty"`

@@ -988,7 +988,8 @@ type WithdrawConsentResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ids of the consents that are withdrawn now, earlier withdrawn ones included. A client sees its own.
 	Consents []string `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
-	// From when.
+	// From when. Absent where a withdrawal by the person's values met no consent: it leaves no mark, and binds
+	// nothing that is agreed to later.
 	WithdrawTime  *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=withdraw_time,json=withdrawTime,proto3" json:"withdraw_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -193,8 +193,9 @@ func (c *Config) check() error {
 		require(*path == "" || !inside(c.DataDir, *path), "keys.%s lies inside data_dir: a copy of the data must not carry its keys", name)
 	}
 	for name, address := range map[string]string{"listen": c.Listen, "status_listen": c.StatusListen} {
-		_, _, err := net.SplitHostPort(address)
+		host, _, err := net.SplitHostPort(address)
 		require(err == nil, "%s: host:port", name)
+		require(err != nil || c.Production || loopback(host), "%s: only loopback without production: true", name)
 	}
 	if c.Production {
 		require(!c.Reflection, "reflection is not for production")
@@ -209,10 +210,28 @@ func (c *Config) check() error {
 	return errors.Join(wrong...)
 }
 
+// loopback reports whether only this machine can connect to a host.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// inside reports whether path lies in dir, wherever links lead.
 func inside(dir, path string) bool {
 	if dir == "" {
 		return false
 	}
-	relative, err := filepath.Rel(dir, path)
+	relative, err := filepath.Rel(real(dir), real(path))
 	return err == nil && relative != ".." && !strings.HasPrefix(relative, ".."+string(filepath.Separator))
+}
+
+// real follows links as far as the path exists.
+func real(path string) string {
+	if followed, err := filepath.EvalSymlinks(path); err == nil {
+		return followed
+	}
+	if parent := filepath.Dir(path); parent != path {
+		return filepath.Join(real(parent), filepath.Base(path))
+	}
+	return path
 }

@@ -10,6 +10,7 @@ import (
 )
 
 const good = `node: node1
+production: true
 region: cn-shanghai
 data_dir: data
 tls: {certificate: c.pem, key: c.key, client_ca: [ca.pem]}
@@ -50,8 +51,9 @@ func TestRefused(t *testing.T) {
 		"MV-1.1-ceiling: e-mail":       {good + "catalogue: [{id: x, title: x, fields: [name, email], anchor: email}]\n", "email"},
 		"anchor outside the product":   {good + "catalogue: [{id: x, title: x, fields: [name], anchor: phone_number}]\n", "anchor"},
 		"a field twice":                {good + "catalogue: [{id: x, title: x, fields: [name, name], anchor: phone_number}]\n", "twice"},
-		"reflection in production":     {good + "production: true\nreflection: true\n", "reflection"},
-		"production without client CA": {strings.Replace(good, ", client_ca: [ca.pem]", "", 1) + "production: true\n", "client_ca"},
+		"reflection in production":     {good + "reflection: true\n", "reflection"},
+		"production without client CA": {strings.Replace(good, ", client_ca: [ca.pem]", "", 1), "client_ca"},
+		"development on every address": {strings.Replace(good, "production: true", "production: false", 1), "listen: only loopback"},
 		"an empty file":                {"", "data_dir"},
 		"a tiny log file":              {good + "log: {file_size: 10}\n", "log.file_size"},
 		"a log timeout of an hour":     {good + "log: {append_timeout: 1h}\n", "append_timeout"},
@@ -70,6 +72,20 @@ func TestAllAtOnce(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q is not said: %v", says, err)
 		}
+	}
+}
+
+// A key that a link leads to inside the data directory is inside it.
+func TestLinksIntoTheData(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "data", "hidden"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "data", "hidden"), filepath.Join(dir, "k")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Parse([]byte(good), dir); err == nil || !strings.Contains(err.Error(), "keys.digest lies inside") {
+		t.Errorf("%v", err)
 	}
 }
 

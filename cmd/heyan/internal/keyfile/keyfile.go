@@ -11,6 +11,7 @@ package keyfile
 
 import (
 	"crypto/ed25519"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -93,6 +94,23 @@ func ReadDigest(path string) (*digest.Chain, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return chain, nil
+}
+
+// ReadTLS returns a certificate with its key, in PEM form. The key is a secret like the others.
+func ReadTLS(certificate, key string) (tls.Certificate, error) {
+	keyText, err := private(key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	text, err := os.ReadFile(certificate)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	pair, err := tls.X509KeyPair(text, keyText)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%s and %s: %w", certificate, key, err)
+	}
+	return pair, nil
 }
 
 // private reads a file that only its owner may read.
