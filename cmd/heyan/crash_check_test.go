@@ -40,6 +40,7 @@ func (c *crash) check(all bool) {
 	for _, s := range c.sent {
 		switch {
 		case s.round < c.round():
+		case s.id == "" && s.refused.Load():
 		case s.id == "":
 			unheard = append(unheard, s)
 		default:

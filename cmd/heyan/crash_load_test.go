@@ -173,9 +173,12 @@ func (c *crash) heard(s *sent, gone bool, v *heyanv1.Verification, err error) {
 func (c *crash) refusedAs(s *sent, err error) {
 	reason, _ := reasonAndFact(err, "")
 	switch {
-	case reason == "" && c.killed.Load(): // the connection broke
+	case reason == "" && c.killed.Load():
+		c.broken.Store(true)
 	case reason == "CONSENT_WITHDRAWN" && s.consent.asked.Load():
+		s.refused.Store(true)
 	case reason == "QUOTA_EXCEEDED" && s.request.GetProduct() == scarce:
+		s.refused.Store(true)
 		c.spent.Store(true)
 	default:
 		c.t.Errorf("%s: %s %v", s.request.GetRequestId(), reason, err)

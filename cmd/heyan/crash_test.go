@@ -95,6 +95,7 @@ type crash struct {
 	seed   uint64
 	next   atomic.Int64
 	killed atomic.Bool // the server of now was killed: callers may fail as they like
+	broken atomic.Bool // and a caller has seen it
 
 	mu       sync.Mutex
 	sent     []*sent  // every new request that may have been answered
@@ -114,6 +115,8 @@ type sent struct {
 	want    heyanv1.Verdict
 	consent *consentOf
 	round   int
+
+	refused atomic.Bool // for its quota or its consent
 
 	mu   sync.Mutex
 	id   string
@@ -143,7 +146,7 @@ type tally struct {
 }
 
 func (n *tally) String() string {
-	return fmt.Sprintf("%d answers acknowledged (%d of them replays), %d requests in flight, %d withdrawals, %d records in the log; "+
+	return fmt.Sprintf("%d answers acknowledged (%d of them replays), %d requests cut off, %d withdrawals, %d records in the log; "+
 		"%d voided, %d recovered, %d rows undone, %d torn tails",
 		n.answers, n.replays, n.unanswered, n.withdrawals, n.records, n.voided, n.recovered, n.undone, n.torn)
 }
@@ -239,7 +242,7 @@ func (c *crash) loadAndKill(round int) {
 	for n := range crashCallers {
 		callers.Go(func() {
 			caller := &caller{crash: c, round: round, client: c.clients[n%len(c.clients)], chance: seeded(c.seed<<16 + uint64(round*crashCallers+n))}
-			for ctx.Err() == nil {
+			for ctx.Err() == nil && !c.broken.Load() {
 				caller.act(ctx)
 				first.Do(func() { close(under) })
 			}
@@ -280,6 +283,7 @@ func (c *crash) restart() {
 	c.crew = crewOf(c.t, c.home, said.Address)
 	c.connect()
 	c.killed.Store(false)
+	c.broken.Store(false)
 }
 
 // proveDirectory verifies the log offline, by its directory, as it lies there after the crash, against every checkpoint
