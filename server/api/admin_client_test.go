@@ -1,8 +1,10 @@
 package api
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
@@ -129,4 +131,22 @@ func TestCloseClientIsForEver(t *testing.T) {
 	}
 	refusedFor(t, o.update("anna", updateOf(&heyanv1.Client{Id: "novel", State: heyanv1.Client_STATE_ACTIVE}, "", "state")).refused, fault.ClientSuspended)
 	refusedFor(t, o.issue("anna", certificateRequest("novel", "two.novel.example")).refused, fault.ClientSuspended)
+}
+
+// In production a key that works from everywhere is neither issued nor made by taking the client's list away.
+func TestTheLastAddressListStays(t *testing.T) {
+	o := newOffice(t)
+	o.Production = true
+	entry := o.Directory.Now().Clients["acme"]
+	client := entry.Value
+	client.AllowedSources = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+	must(t, failure(o.Directory.PutClient(t.Context(), client, entry.Revision)))
+	must(t, failure(o.Directory.PutCredential(t.Context(), account.Credential{ID: "k1", Client: "acme", Kind: account.APIKey, State: account.CredentialActive, ExpireTime: o.Now().Add(time.Hour)}, 0)))
+	none := updateOf(&heyanv1.Client{Id: "acme"}, "", "allowed_sources")
+	refusedFor(t, o.update("anna", none).refused, fault.FieldMissing, "client.allowed_sources")
+	key := o.Directory.Now().Credentials["k1"]
+	listed := key.Value
+	listed.AllowedSources = client.AllowedSources
+	must(t, failure(o.Directory.PutCredential(t.Context(), listed, key.Revision)))
+	accepted(t, o.update("anna", none))
 }

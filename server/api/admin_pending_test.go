@@ -1,14 +1,18 @@
 package api
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/product"
 	"github.com/heyan-project/heyan/verifier/workday"
 )
@@ -114,5 +118,30 @@ func TestResolvePendingRefuses(t *testing.T) {
 	}
 	if got := o.quota(); got != "used 0, reserved 1, usage [1 0 0 0 0 0] 0 0" {
 		t.Errorf("a refusal changed %s", got)
+	}
+}
+
+// Of two who settle one verification, one does: the log says one outcome, and it is the row's.
+func TestResolvePendingOnce(t *testing.T) {
+	o := newOffice(t)
+	id, from := o.pend(1), o.Log.Size()
+	var group sync.WaitGroup
+	for _, verdict := range []heyanv1.Verdict{heyanv1.Verdict_VERDICT_MATCH, heyanv1.Verdict_VERDICT_MISMATCH, heyanv1.Verdict_VERDICT_NO_RECORD, heyanv1.Verdict_VERDICT_MATCH} {
+		group.Go(func() {
+			call := &journal.Call{Journal: o.Journal, Principal: o.person("anna"), Method: "/heyan.v1.AdminService/ResolvePending"}
+			_, _ = o.admin.ResolvePending(journal.With(context.Background(), call),
+				&heyanv1.ResolvePendingRequest{Verification: id, Verdict: verdict, Billing: heyanv1.Billing_BILLING_FREE})
+		})
+	}
+	group.Wait()
+	var said []string
+	for _, r := range o.records(from) {
+		if r.Event == record.VerificationReconciled {
+			said = append(said, r.Processing.Verdict)
+		}
+	}
+	v := value(o.Store.Verification(t.Context(), "acme", value(ledger.ParseID(id))(t)))(t)
+	if len(said) != 1 || said[0] != v.Verdict.String() {
+		t.Errorf("the log says %v, the row %v", said, v.Verdict)
 	}
 }

@@ -216,3 +216,20 @@ func TestSummaryHoldsNoFreeText(t *testing.T) {
 		}
 	}
 }
+
+// An approval is worth no more than its approver is, on the day that it is used.
+func TestAnApprovalDoesNotOutliveItsApprover(t *testing.T) {
+	o := newOffice(t)
+	id := agree(o, o.createBasis("bo", basisRequest("police", "")), "anna")
+	anna := o.Directory.Now().Operators["anna"]
+	revoked := anna.Value
+	revoked.State = role.Revoked
+	must(t, failure(o.Directory.PutOperator(t.Context(), revoked, anna.Revision)))
+	refusedFor(t, o.createBasis("bo", basisRequest("police", id)).refused, fault.DeadlinePassed)
+	if o.Directory.Now().Approvals[id].Value.State != role.Approved {
+		t.Error("a refused use took the approval")
+	}
+}
+
+// failure drops the value beside an error.
+func failure[T any](_ T, err error) error { return err }

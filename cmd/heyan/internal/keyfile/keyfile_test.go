@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
+	"github.com/heyan-project/heyan/server/pki"
 	"github.com/heyan-project/heyan/verifier/digest"
 )
 
@@ -93,5 +94,35 @@ func TestDigestKey(t *testing.T) {
 	}
 	if chain, err := keyfile.ReadDigest(path); err != nil || len(chain.IDs()) != 1 {
 		t.Error(err)
+	}
+}
+
+// The server's TLS key is a secret like the others.
+func TestTLSKey(t *testing.T) {
+	authority, err := pki.New("test", time.Now(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := authority.Issue(pki.Leaf{Name: "server", Hosts: []string{"localhost"}, NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, key := filepath.Join(t.TempDir(), "c.pem"), filepath.Join(t.TempDir(), "c.key")
+	for path, text := range map[string][]byte{certificate: issued.Certificate, key: issued.Key} {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := keyfile.ReadTLS(certificate, key); !errors.Is(err, keyfile.ErrReadable) {
+		t.Errorf("a key that others may read: %v", err)
+	}
+	if err := os.Chmod(key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if pair, err := keyfile.ReadTLS(certificate, key); err != nil || pair.Leaf == nil {
+		t.Errorf("%v", err)
+	}
+	if _, err := keyfile.ReadTLS(key, key); err == nil {
+		t.Error("a key as certificate")
 	}
 }
