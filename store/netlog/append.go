@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
@@ -184,10 +185,12 @@ func (l *Log) commit(b *batch, h head) (err error) {
 	l.watched.planned.Store(l.file.FileSizeWith(prepared))
 	// THE COMMIT POINT. When Commit has returned nil, and not before, the records exist: they survive a crash, readers
 	// see them, and replies may leave. If it fails, nobody knows whether they exist, and the log stops.
+	begun := time.Now()
 	offset, err := l.file.Commit(prepared)
 	if err != nil {
 		return err
 	}
+	l.opt.Flushed(int(h.size-b.first), time.Since(begun))
 	l.watched.durable.Store(l.file.FileSize())
 	l.publish(l.part, offset, l.file.Size(), b.first, b.stored, h)
 	l.commits.Add(1)

@@ -96,6 +96,9 @@ type Options struct {
 	// Warn is told of trouble that no caller sees: why the log stopped, or a sidecar that could not be written. It
 	// MUST not block. Nil drops it.
 	Warn func(error)
+	// Flushed is told of each commit: how many records it made durable, and how long write and flush took. It MUST be
+	// quick. Nil drops it.
+	Flushed func(records int, took time.Duration)
 	// Predecessor is, for [Create], the last known checkpoint of the origin that the new one follows; zero is none.
 	Predecessor tree.Checkpoint
 }
@@ -136,6 +139,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Warn == nil {
 		o.Warn = func(error) {}
+	}
+	if o.Flushed == nil {
+		o.Flushed = func(int, time.Duration) {}
 	}
 	return o, nil
 }

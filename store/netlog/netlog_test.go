@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -408,5 +409,36 @@ func TestManyWriters(t *testing.T) {
 		return nil
 	}); err != nil || l.Size() != writers*each+1 {
 		t.Error(l.Size(), err)
+	}
+}
+
+// Whoever watches the log is told of every record, once, with its flush.
+func TestFlushed(t *testing.T) {
+	var records atomic.Int64
+	opt := options(filepath.Join(t.TempDir(), "log"))
+	opt.Flushed = func(n int, took time.Duration) {
+		if n <= 0 || took < 0 {
+			t.Errorf("%d records in %v", n, took)
+		}
+		records.Add(int64(n))
+	}
+	log, err := Create(opt, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		ticket, err := log.Append([]byte("leaf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ticket.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := records.Load(); got != int64(log.Size()) {
+		t.Errorf("told of %d records of %d", got, log.Size())
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
