@@ -7,15 +7,21 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/account"
 	"github.com/heyan-project/heyan/verifier/ledger"
 )
 
-// begin makes ledger and log agree and writes the records of the start.
+// begin makes ledger and log agree and writes the records of the start. Nothing is written to a log that is not the
+// store's.
 func (s *Server) begin(ctx context.Context) error {
-	if err := s.recovered(ctx); err != nil {
+	if err := checkLog(ctx, s.log, s.Store); err != nil {
+		return err
+	}
+	if err := Recovered(ctx, s.log, s.Recovery, s.journal); err != nil {
 		return err
 	}
 	done, err := Reconcile(ctx, s.log, s.Store, s.journal, s.amend)
@@ -25,6 +31,9 @@ func (s *Server) begin(ctx context.Context) error {
 	if done.Voided+done.Recovered+done.Undone > 0 {
 		s.logger.Warn("ledger and log made to agree", "compared", done.Compared, "voided", done.Voided, "recovered", done.Recovered, "undone", done.Undone)
 	}
+	if err := KeepOrigin(ctx, s.log, s.Store); err != nil {
+		return fmt.Errorf("listing the log's origin: %w", err)
+	}
 	if _, err := s.journal.System(record.ConfigLoaded, func(r *record.Record) { r.Change = &record.Change{Digests: s.Digests} }); err != nil {
 		return err
 	}
@@ -32,11 +41,11 @@ func (s *Server) begin(ctx context.Context) error {
 	return err
 }
 
-// recovered records an unclean stop: a torn tail that was cut from the log, or a log that does not end with
-// system.stopped.
-func (s *Server) recovered(ctx context.Context) error {
-	size := s.log.Size()
-	last, err := s.log.Get(ctx, size-1) // a log holds its own birth at least
+// Recovered records an unclean stop, once, before anything else is written after it: a torn tail that opening the log
+// cut, or a log that does not end with system.stopped. Whoever opens a log to write MUST call it first.
+func Recovered(ctx context.Context, log *netlog.Log, found netlog.Recovery, j *journal.Journal) error {
+	size := log.Size()
+	last, err := log.Get(ctx, size-1) // a log holds its own birth at least
 	if err != nil {
 		return fmt.Errorf("reading the last record: %w", err)
 	}
@@ -44,18 +53,23 @@ func (s *Server) recovered(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the last record: %w", err)
 	}
-	cut := s.Recovery.CutBytes > 0
-	// What is written offline, by a first start or a refused configuration, needs no stop.
-	offline := r.Event == record.OriginBorn || r.Event == record.OperatorSet && r.Actor.Kind == record.ActorSystem || r.Event == record.ConfigRefused
-	if cut || r.Event != record.SystemStopped && !offline {
-		_, err = s.journal.System(record.SystemRecovered, func(r *record.Record) {
-			r.Recovery = &record.Recovery{Size: size}
-			if cut {
-				r.Recovery.File, r.Recovery.Offset, r.Recovery.CutBytes = filepath.Base(s.Recovery.File), uint64(s.Recovery.Offset), uint64(s.Recovery.CutBytes)
-			}
-		})
+	cut := found.CutBytes > 0
+	if !cut && (r.Event == record.SystemStopped || offline(&r)) {
+		return nil
 	}
+	_, err = j.System(record.SystemRecovered, func(r *record.Record) {
+		r.Recovery = &record.Recovery{Size: size}
+		if cut {
+			r.Recovery.File, r.Recovery.Offset, r.Recovery.CutBytes = filepath.Base(found.File), uint64(found.Offset), uint64(found.CutBytes)
+		}
+	})
 	return err
+}
+
+// offline tells that a record was written while no server ran, by a first start or a refused configuration: it needs
+// no stop. What came before a refusal was judged by [Recovered] when the refusal was written.
+func offline(r *record.Record) bool {
+	return r.Event == record.OriginBorn || r.Event == record.OperatorSet && r.Actor.Kind == record.ActorSystem || r.Event == record.ConfigRefused
 }
 
 // amend notes in the store that a record was voided by a later one, for whoever lists the log. The log itself
@@ -67,7 +81,7 @@ func (s *Server) amend(at ledger.Position, by record.Event) {
 	}
 }
 
-// The server's own clock: every so often the ledger's mark is raised, and every minute what was counted and
+// The server's own clock: every so often the ledger's mark is raised and the log's checkpoint kept, and every minute what was counted and
 // a heartbeat are written, so that silence is provably "up and idle".
 const (
 	markEvery  = 5 * time.Second
@@ -124,9 +138,13 @@ func (s *Server) clockStep(c *clockWatch) error {
 	return err
 }
 
-// mark raises the index below which ledger and log agree.
+// mark raises the index below which ledger and log agree, and has the store keep the log's newest checkpoint: a log
+// that is cut or rolled back later is at odds with both.
 func (s *Server) mark(ctx context.Context) error {
-	return s.Store.SetMark(ctx, s.log.Origin(), s.journal.Settled(s.log.Size()))
+	if err := s.Store.SetMark(ctx, s.log.Origin(), s.journal.Settled(s.log.Size())); err != nil {
+		return err
+	}
+	return KeepOrigin(ctx, s.log, s.Store)
 }
 
 func (s *Server) flush() error { return errors.Join(s.strangers.Flush(), s.budgets.Flush()) }

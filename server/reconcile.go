@@ -21,7 +21,8 @@ type Reconciled struct {
 }
 
 // Reconcile makes ledger and log agree after a stop, before anything is served. Only records from the durable
-// mark on are compared. Nothing that was acknowledged is ever voided: an acknowledged answer has both.
+// mark on are compared; a log that ends before it is refused with [ErrForeignLog]. Nothing that was acknowledged is
+// ever voided: an acknowledged answer has both.
 func Reconcile(ctx context.Context, log *netlog.Log, s store.Store, j *journal.Journal, amend func(ledger.Position, record.Event)) (Reconciled, error) {
 	origin := log.Origin()
 	mark, err := s.Mark(ctx, origin)
@@ -30,7 +31,10 @@ func Reconcile(ctx context.Context, log *netlog.Log, s store.Store, j *journal.J
 	}
 	c := comparison{store: s, journal: j, amend: amend, answered: map[ledger.ID]answered{}, voided: map[ledger.ID]bool{}}
 	size := log.Size()
-	if err := log.Read(ctx, min(mark, size), size, c.read); err != nil {
+	if mark > size {
+		return Reconciled{}, fmt.Errorf("%w: %d records, and a mark at %d", ErrForeignLog, size, mark)
+	}
+	if err := log.Read(ctx, mark, size, c.read); err != nil {
 		return Reconciled{}, fmt.Errorf("reading the log from its mark: %w", err)
 	}
 	c.done.Compared = len(c.answered)

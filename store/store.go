@@ -221,8 +221,9 @@ const (
 	Approvals    Kind = "approval"
 	DatasetKind  Kind = "dataset"
 	Origins      Kind = "origin"
-	Amendments   Kind = "amendment" // log positions that were voided or recovered later
-	Acks         Kind = "ack"       // policy acknowledgements
+	Amendments   Kind = "amendment"  // log positions that were voided or recovered later
+	Acks         Kind = "ack"        // policy acknowledgements
+	Deployments  Kind = "deployment" // what the data as a whole belongs to: its digest key, its log's place
 )
 
 // Document is one administrative object: rarely written, held in snapshots by readers. Use [Table] for types.

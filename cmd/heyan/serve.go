@@ -14,6 +14,7 @@ import (
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/profile"
+	"github.com/heyan-project/heyan/server"
 	"github.com/heyan-project/heyan/store/netlog/record"
 )
 
@@ -103,7 +104,11 @@ func (a *app) refusedConfig(path string) {
 		return
 	}
 	defer func() { _ = s.close() }()
-	j := s.offlineJournal()
+	ctx, j := context.Background(), s.offlineJournal()
+	if err := server.Recovered(ctx, s.log, s.recovery, j); err != nil {
+		a.note("the unclean stop before could not be written to the network log: %v", err)
+		return
+	}
 	_, err = j.System(record.ConfigRefused, func(r *record.Record) {
 		r.Outcome = record.Outcome{Kind: record.Denied, Reason: "CONFIG_REFUSED"}
 	})

@@ -17,7 +17,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +26,6 @@ import (
 	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server"
-	"github.com/heyan-project/heyan/server/api"
 	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/server/telemetry"
 	"github.com/heyan-project/heyan/server/transport"
@@ -46,7 +44,8 @@ import (
 	"github.com/heyan-project/heyan/verifier/source/simulator"
 )
 
-// state is everything that outlives a server: keys, log and store, opened in this order and closed in reverse.
+// state is everything that outlives a server: keys, store and log. The log is opened last, once the rest is known to
+// belong together: opening it cuts a torn tail, which has to be recorded.
 type state struct {
 	config    *config.Config
 	keys      *digest.Keyring
@@ -83,37 +82,27 @@ func openState(ctx context.Context, c *config.Config, create bool, logger *slog.
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return s, err
 	}
-	if err := s.checkSuite(); err != nil {
+	if err := s.openStore(create); err != nil {
 		return s, err
+	}
+	if err := s.checkSuite(ctx, create); err != nil {
+		return s, err
+	}
+	if !create {
+		if err := s.checkPlace(ctx); err != nil {
+			return s, err
+		}
 	}
 	if err := s.openLog(create); err != nil {
 		return s, err
 	}
-	if err := s.openStore(create); err != nil {
-		return s, err
+	if create {
+		if err := s.keepPlace(ctx); err != nil {
+			return s, err
+		}
 	}
 	s.directory, err = directory.Open(ctx, s.store)
 	return s, err
-}
-
-// suiteName is the file below the data directory that names the digest suite its rows were written under.
-const suiteName = "suite"
-
-// checkSuite refuses a digest key that is not the data's: under another one nothing on file would be found, neither
-// a withdrawal nor a request_id nor a person's record, and a server would go on as if there were none.
-func (s *state) checkSuite() error {
-	path := filepath.Join(s.config.DataDir, suiteName)
-	have, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return keyfile.Write(path, []byte(s.keys.Suite()+"\n"))
-	}
-	if err != nil {
-		return err
-	}
-	if strings.TrimSpace(string(have)) != s.keys.Suite() {
-		return fmt.Errorf("%s: the digest key is not the one that this data was written under", path)
-	}
-	return nil
 }
 
 func (s *state) openLog(create bool) error {
@@ -126,7 +115,7 @@ func (s *state) openLog(create bool) error {
 		return err
 	}
 	options := netlog.Options{
-		Dir: filepath.Join(s.config.DataDir, "log"), Node: s.config.Node, Now: s.now, SigningKey: sign, SealKey: seal,
+		Dir: s.logDir(), Node: s.config.Node, Now: s.now, SigningKey: sign, SealKey: seal,
 		FileSize: s.config.Log.FileSize, AppendTimeout: s.config.Log.AppendTimeout,
 		Warn: func(err error) { s.logger.Error("network log", "cause", err.Error()) },
 	}
@@ -136,7 +125,7 @@ func (s *state) openLog(create bool) error {
 	}
 	s.log, s.recovery, err = netlog.Open(options)
 	if errors.Is(err, netlog.ErrNoLog) {
-		return fmt.Errorf("%w: %s: a log is never begun anew in place of a missing one; restore it, or run heyan init in a fresh folder", err, options.Dir)
+		return fmt.Errorf("%w: %s: a log is never begun anew in place of a missing one; put it back, or begin a new origin: heyan init --new-origin lost --config FILE", err, options.Dir)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", options.Dir, err)
@@ -297,9 +286,6 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	if err := i.listen(metrics); err != nil {
 		return nil, errors.Join(err, srv.Shutdown(ctx))
 	}
-	if err := i.listOrigin(ctx); err != nil {
-		return nil, errors.Join(err, i.stop(ctx))
-	}
 	return i, nil
 }
 
@@ -358,25 +344,11 @@ func (i *instance) listen(metrics *telemetry.Metrics) (err error) {
 	return nil
 }
 
-// listOrigin puts this log on the list of origins that the store has ever seen.
-func (i *instance) listOrigin(ctx context.Context) error {
-	table := store.TableOf[api.OriginRow](i.store, store.Origins)
-	row, err := table.Get(ctx, i.log.Origin())
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	row.Value = api.OriginRow{Node: i.config.Node, Key: i.log.Key(), FirstTime: i.now(), Cause: "first-start"}
-	_, err = table.Put(ctx, i.log.Origin(), row.Value, 0)
-	return err
-}
-
 // stop drains the server and closes everything.
 func (i *instance) stop(ctx context.Context) error {
 	err := i.server.Shutdown(ctx)
-	err = errors.Join(err, i.status.Close(), i.tracing(ctx), <-i.served)
+	// The store's newest checkpoint covers the record of the stop: whatever is cut off now, the next start notices.
+	err = errors.Join(err, server.KeepOrigin(ctx, i.log, i.store), i.status.Close(), i.tracing(ctx), <-i.served)
 	return errors.Join(err, i.close())
 }
 
