@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/authn"
 	"github.com/heyan-project/heyan/server/codec"
 	"github.com/heyan-project/heyan/server/journal"
@@ -51,7 +52,7 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 		refused = s.checkMessage(call, message)
 	}
 	if refused == nil {
-		refused = s.allow(call, r)
+		refused = s.allow(call, r, calls(message))
 	}
 	if refused == nil {
 		response, refused = s.handle(ctx, request, handler)
@@ -110,7 +111,9 @@ const ownTimer = 100 * time.Millisecond
 // caught turns a panic into an opaque fault. The panic's value may quote a request, so only its type and the
 // stack, which holds no values, are logged.
 func (s *Server) caught(value any) *fault.Fault {
-	s.logger.Error("panic in a handler", "type", typeName(value), "stack", string(debug.Stack()))
+	if s.failures.allow("panic", s.now()) {
+		s.logger.Error("panic in a handler", "type", typeName(value), "stack", string(debug.Stack()))
+	}
 	return fault.New(fault.InternalError)
 }
 
@@ -119,7 +122,7 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, *jo
 	s.metrics.Started(method)
 	s.calls.Add(1)
 	r, known := rules[method]
-	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: codeOf}
+	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: codeOf, Spend: s.spend}
 	s.trace(call)
 	ctx = journal.With(ctx, call)
 	if !known {
@@ -164,15 +167,23 @@ func (s *Server) checkMessage(call *journal.Call, message proto.Message) *fault.
 	return finding
 }
 
+// calls is how many calls of the rate a message counts as: a batch is as many as it holds requests.
+func calls(message proto.Message) int {
+	if batch, ok := message.(*heyanv1.BatchVerifyRequest); ok {
+		return max(1, len(batch.GetRequests()))
+	}
+	return 1
+}
+
 // allow is the gates of role, rate and health.
-func (s *Server) allow(call *journal.Call, r rule) *fault.Fault {
+func (s *Server) allow(call *journal.Call, r rule, calls int) *fault.Fault {
 	p := &call.Principal
 	// A stranger calls an anonymous method: admit let nobody else through.
 	if p.Kind != authn.Stranger && (!p.Roles.Any(r.roles) || p.ReadOnly && !r.read) {
 		call.Event = record.RPCDenied
 		return fault.New(fault.RoleRequired).With("role", r.roles.String())
 	}
-	if p.Kind == authn.Client && !s.rates.allow(p.Client, s.now()) {
+	if p.Kind == authn.Client && !s.rates.allow(p.Client, calls, s.now()) {
 		call.Event = record.RateLimited
 		return fault.New(fault.RateLimited).WithRetryAfter(time.Second).WithQuota("calls a second")
 	}
@@ -202,8 +213,10 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 	}
 	if refused != nil && call.Principal.Kind == authn.Client {
 		if _, written := call.At(); !written {
-			if ok, first := s.budgets.Spend(call, result); !ok {
-				return s.exhausted(call, refused, first)
+			if ok, err := s.spend(call, result); err != nil {
+				return "", fault.Of(err)
+			} else if !ok {
+				return "", refused
 			}
 		}
 	}
@@ -211,30 +224,24 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 	if err != nil {
 		return "", fault.Of(err)
 	}
-	if outcomeKnown(refused) {
-		call.Done()
-	}
+	call.Settled(refused)
 	return Entry(place), refused
 }
 
-// outcomeKnown reports whether a call that ended so has left nothing undecided between ledger and log. After a
-// failure of the store, or a panic, that is for the next start to find out.
-func outcomeKnown(refused *fault.Fault) bool {
-	return refused == nil || refused.Kind() != fault.Unavailable && refused.Kind() != fault.Internal
-}
-
-// exhausted closes the connections of a client that was refused too often; the refusal was counted.
-func (s *Server) exhausted(call *journal.Call, refused *fault.Fault, first bool) (string, *fault.Fault) {
+// spend takes one refusal of a client's budget: of a call, or of an item of a batch. Where the budget is used up,
+// the refusal is counted, its connection closed, and ok is false.
+func (s *Server) spend(call *journal.Call, refused record.Outcome) (ok bool, err error) {
+	ok, first := s.budgets.Spend(call, refused)
+	if ok {
+		return true, nil
+	}
 	if first {
-		_, err := call.Note(record.BudgetExhausted, func(r *record.Record) {
-			r.Outcome = record.Outcome{Kind: record.Denied, Reason: refused.Reason.String()}
+		_, err = call.Note(record.BudgetExhausted, func(r *record.Record) {
+			r.Outcome = record.Outcome{Kind: record.Denied, Reason: refused.Reason}
 		})
-		if err != nil {
-			return "", fault.Of(err)
-		}
 	}
 	s.closeSession(call.Connection.Session)
-	return "", refused
+	return false, err
 }
 
 func (s *Server) countStranger(call *journal.Call, outcome record.Outcome) {
@@ -252,7 +259,8 @@ func (s *Server) countStranger(call *journal.Call, outcome record.Outcome) {
 	s.strangers.Count(journal.Stranger{Source: call.Connection.Source, Event: event, Method: call.Method, Outcome: outcome, Attack: attack})
 }
 
-// note writes the operator's log line of a refusal: no more than the network log shows.
+// note writes the operator's log line of a refusal: no more than the network log shows. A refusal that is only
+// counted, a stranger's or one above a client's budget, has none: nobody fills the operator's disk either.
 func (s *Server) note(call *journal.Call, at string, refused *fault.Fault) {
 	if refused == nil {
 		return
@@ -260,10 +268,14 @@ func (s *Server) note(call *journal.Call, at string, refused *fault.Fault) {
 	s.metrics.Refused(refused.Reason)
 	s.failed.Add(1)
 	level := slog.LevelInfo
-	if k := refused.Kind(); k == fault.Unavailable || k == fault.Internal {
+	failure := refused.Kind() == fault.Unavailable || refused.Kind() == fault.Internal
+	if failure {
 		level = slog.LevelError
 	}
-	if !s.logger.Enabled(context.Background(), level) {
+	if !failure && at == "" || !s.logger.Enabled(context.Background(), level) {
+		return
+	}
+	if failure && !s.failures.allow(refused.Reason.String(), s.now()) {
 		return
 	}
 	attributes := []any{"reason", refused.Reason.String(), "method", call.Method, "caller", call.Principal.ID, "log_entry", at}
@@ -282,7 +294,7 @@ func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamSer
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	if refused == nil {
-		refused = s.allow(call, r)
+		refused = s.allow(call, r, 1)
 	}
 	if refused == nil && !r.quiet && call.Principal.Kind != authn.Stranger {
 		// The opening is on record before the first byte leaves.

@@ -25,8 +25,9 @@ func newRates(byDefault int) *rates {
 	return &rates{byDefault: byDefault, clients: map[string]*bucket{}}
 }
 
-// allow takes one call of a client's bucket.
-func (r *rates) allow(c *account.Client, now time.Time) bool {
+// allow takes calls of a client's bucket. A batch may ask for more than the bucket ever holds: it passes where
+// the bucket is full, and the client waits until the rest has come in.
+func (r *rates) allow(c *account.Client, calls int, now time.Time) bool {
 	if c == nil {
 		return true
 	}
@@ -47,10 +48,35 @@ func (r *rates) allow(c *account.Client, now time.Time) bool {
 	}
 	b.left = min(depth, b.left+now.Sub(b.at).Seconds()*float64(rate))
 	b.at = now
-	if b.left < 1 {
+	taken := float64(min(calls, maxTaken))
+	if b.left < min(taken, depth) {
 		return false
 	}
-	b.left--
+	b.left -= taken
+	return true
+}
+
+// maxTaken is what one message takes of a bucket at most: as many requests as a batch may hold. One that holds
+// more is refused for that.
+const maxTaken = 1000
+
+// sparing lets a line a second pass for each cause, so that a failure that meets every call does not fill the
+// operator's log.
+type sparing struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+func (s *sparing) allow(cause string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last, said := s.last[cause]; said && now.Sub(last).Abs() < time.Second {
+		return false
+	}
+	if s.last == nil {
+		s.last = map[string]time.Time{}
+	}
+	s.last[cause] = now
 	return true
 }
 

@@ -111,6 +111,7 @@ type Server struct {
 	budgets       *journal.Budgets
 	authenticator *authn.Authenticator
 	rates         *rates
+	failures      sparing
 	credentials   *transport.Credentials
 	health        *health.Server
 	grpc          *grpc.Server

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -10,12 +12,14 @@ import (
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/product"
 	"github.com/heyan-project/heyan/verifier/source"
+	"github.com/heyan-project/heyan/verifier/usage"
 	"github.com/heyan-project/heyan/verifier/workday"
 )
 
@@ -216,6 +220,53 @@ func TestABatchStopsAtItsDeadlineAndWhenItsCallerLeaves(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 	defer cancel()
 	refusedFor(t, runIn(w, ctx, acme, service.BatchVerify, batchOf(verifyRequest(5000, "测试一致"))).refused, fault.DeadlineReached)
+}
+
+// A source that gives up because the call's time is over has not failed: its item's record says so.
+func TestAnItemThatRunsOutOfTimeSaysSo(t *testing.T) {
+	w := newWorld(t)
+	w.Verifier = verifier.New(verifier.Config{
+		Catalogue: w.Catalogue, Keys: w.Keys, Directory: func() verifier.Directory { return w.Directory.Now() }, Ledger: w.store, Consents: w.store,
+		Sources: source.NewRouter(map[product.ID][]source.Source{"id2": {patient{}}}, patient{}), Now: w.Now, Random: rand.Reader})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	end := runIn(w, ctx, w.client("acme"), NewVerification(w.Deps).BatchVerify, batchOf(verifyRequest(1, "测试一致"), verifyRequest(2, "测试一致")))
+	for i, item := range accepted(t, end).GetItems() {
+		info := infoOf(t, item.GetStatus())
+		if r := w.recordAt(info.GetMetadata()["log_entry"]); info.GetReason() != "DEADLINE_REACHED" || r.Outcome.Reason != "DEADLINE_REACHED" {
+			t.Errorf("item %d: %v, its record %+v", i, info, r.Outcome)
+		}
+	}
+}
+
+// patient is a source that waits until nobody does.
+type patient struct{}
+
+func (patient) Name() string      { return "registry" }
+func (patient) Recipient() string { return "" }
+func (patient) Check(ctx context.Context, _ *source.Query) (source.Answer, error) {
+	<-ctx.Done()
+	return source.Answer{}, fmt.Errorf("no answer: %w", ctx.Err())
+}
+
+// An item that was answered and could not be told so has a record of that: not the one that says it was answered.
+func TestAFailingReplyHasARecordOfItsOwn(t *testing.T) {
+	w := newWorld(t)
+	service, acme := NewVerification(w.Deps), w.client("acme")
+	accepted(t, run(w, acme, service.Verify, verifyRequest(1, "测试一致")))
+	w.Deps.Store = uncountable{w.Deps.Store}
+	items := accepted(t, run(w, acme, service.BatchVerify, batchOf(verifyRequest(1, "测试一致")))).GetItems()
+	info := infoOf(t, items[0].GetStatus())
+	if r := w.recordAt(info.GetMetadata()["log_entry"]); info.GetReason() != "STORE_UNAVAILABLE" || r.Outcome.Kind != record.Failed || r.Outcome.Reason != info.GetReason() {
+		t.Errorf("got %v, its record %+v", info, r.Outcome)
+	}
+}
+
+// uncountable is a store that counts no replay.
+type uncountable struct{ store.Store }
+
+func (uncountable) CountReplay(context.Context, usage.Key) error {
+	return errors.New("injected: no count")
 }
 
 // A panic in a worker must not end the process, and what it says, which may quote a value, must not be kept.

@@ -3,7 +3,7 @@ package journal
 import (
 	"context"
 	"encoding/hex"
-	"sync"
+	"errors"
 	"time"
 
 	"github.com/heyan-project/heyan/server/authn"
@@ -34,6 +34,9 @@ type Call struct {
 	Start      time.Time
 	Trace      [16]byte
 	Codes      Codes
+	// Spend takes one refusal of the client's budget for an item; false: it is used up, and the refusal is only
+	// counted. Nil: there is no budget.
+	Spend func(c *Call, refused record.Outcome) (ok bool, err error)
 
 	Traffic  record.Traffic
 	object   record.Object
@@ -45,9 +48,7 @@ type Call struct {
 	written  bool // the handler wrote the call's own record
 	answered bool // and that one says that the call was answered
 	at       ledger.Position
-
-	mu      sync.Mutex
-	answers []uint64 // records of answers that this call began
+	opened   opened // the answer of a single verification
 }
 
 type callKey struct{}
@@ -148,28 +149,68 @@ func (c *Call) Use(at ledger.Position) { c.at, c.written, c.answered = at, true,
 
 // Verification returns the journal of a single verification, whose record is the call's own.
 func (c *Call) Verification() verifier.Journal {
-	return &entry{call: c, event: record.VerificationVerify, own: true}
+	return &entry{call: c, event: record.VerificationVerify, own: true, opened: &c.opened}
 }
 
 // Item is the journal of one item of a batch.
 type Item struct {
 	entry
-	asked *record.Processing
+	asked  *record.Processing
+	opened opened
 }
 
 // Item returns the journal of one item. Items may be used side by side.
-func (c *Call) Item() *Item { return &Item{entry: entry{call: c, event: record.VerificationBatchItem}} }
+func (c *Call) Item() *Item {
+	i := &Item{entry: entry{call: c, event: record.VerificationBatchItem}}
+	i.entry.opened = &i.opened
+	return i
+}
 
 // SetAsked is [Call.SetAsked] for the item.
 func (i *Item) SetAsked(product string, fields []string) {
 	i.asked = &record.Processing{Product: product, Fields: fields, Test: i.call.Principal.Test}
 }
 
-// Refused writes the record of a refused item.
+// ErrSpent says that the client's refusal budget is used up: a refusal was counted and has no record.
+var ErrSpent = errors.New("journal: the refusal budget is used up")
+
+// Refused writes the record of a refused item; f is nil for one that was only validated. The error is ErrSpent
+// where the client has been refused too often.
 func (i *Item) Refused(f *fault.Fault) (at ledger.Position, wait ledger.Wait, err error) {
 	r := i.call.record(i.event, f)
 	r.Processing = i.asked
+	if spend := i.call.Spend; f != nil && spend != nil && i.call.Principal.Kind == authn.Client {
+		if ok, err := spend(i.call, r.Outcome); err != nil {
+			return at, nil, err
+		} else if !ok {
+			return at, nil, ErrSpent
+		}
+	}
 	return i.call.Journal.Begin(r)
+}
+
+// Standing reports whether the item's own record says that it was answered, and was not voided since.
+func (i *Item) Standing() bool { return i.standing }
+
+// Settled is [Call.Settled] for the item.
+func (i *Item) Settled(f *fault.Fault) { i.opened.settled(i.call.Journal, f) }
+
+// opened is the record of an answer whose ledger row may not be durable yet.
+type opened struct {
+	index uint64
+	is    bool
+}
+
+// settled drops it where the outcome is known. After a failure of the store, or a panic, that is for the next
+// start to find out.
+func (o *opened) settled(j *Journal, f *fault.Fault) {
+	if !o.is || f != nil && (f.Kind() == fault.Unavailable || f.Kind() == fault.Internal) {
+		return
+	}
+	o.is = false
+	j.mu.Lock()
+	delete(j.open, o.index)
+	j.mu.Unlock()
 }
 
 // entry writes the records of one verification.
@@ -177,6 +218,9 @@ type entry struct {
 	call  *Call
 	event record.Event
 	own   bool
+
+	opened   *opened
+	standing bool // answered, and not voided
 }
 
 // Answered implements verifier.Journal.
@@ -198,26 +242,16 @@ func (e *entry) Answered(a *verifier.Answer) (ledger.Position, ledger.Wait, erro
 	if counted := e.call.Journal.hooks.Answered; counted != nil {
 		counted(a)
 	}
+	e.standing = true
 	if !a.Reused {
-		e.call.mu.Lock()
-		e.call.answers = append(e.call.answers, at.Index)
-		e.call.mu.Unlock()
+		*e.opened = opened{index: at.Index, is: true}
 	}
 	return at, wait, nil
 }
 
-// Done says that every answer of the call is durable in the ledger or voided. A call whose outcome is not known
-// does not call it, and its records are compared with the ledger at the next start.
-func (c *Call) Done() {
-	if len(c.answers) == 0 {
-		return
-	}
-	c.Journal.mu.Lock()
-	for _, index := range c.answers {
-		delete(c.Journal.open, index)
-	}
-	c.Journal.mu.Unlock()
-}
+// Settled says how the verification of a call ended: its answer is durable in the ledger, or voided, unless the
+// refusal leaves that open. Then its record is compared with the ledger at the next start.
+func (c *Call) Settled(f *fault.Fault) { c.opened.settled(c.Journal, f) }
 
 // Voided implements verifier.Journal.
 func (e *entry) Voided(a *verifier.Answer, why *fault.Fault) (ledger.Position, error) {
@@ -228,6 +262,7 @@ func (e *entry) Voided(a *verifier.Answer, why *fault.Fault) (ledger.Position, e
 	if err != nil {
 		return at, err
 	}
+	e.standing = false
 	if amend := e.call.Journal.hooks.Amend; amend != nil {
 		amend(a.At, record.VerificationVoided)
 	}

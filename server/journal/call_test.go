@@ -106,27 +106,56 @@ func TestSettled(t *testing.T) {
 	if got := settled(); got != one {
 		t.Errorf("settled at %d with %d open", got, one)
 	}
-	first.Done()
+	first.Settled(nil)
 	if got := settled(); got != two {
 		t.Errorf("settled at %d with %d open", got, two)
 	}
-	second.Done()
+	second.Settled(nil)
 	if got := settled(); got != w.log.Size() {
 		t.Errorf("settled at %d of %d with none open", got, w.log.Size())
 	}
 	batch := clientCall(w)
+	var items []*journal.Item
 	var places []uint64
 	for range 3 {
-		at, wait, err := batch.Item().Answered(answerOf(t, false))
+		item := batch.Item()
+		at, wait, err := item.Answered(answerOf(t, false))
 		must(t, errors.Join(err, wait()))
-		places = append(places, at.Index)
+		items, places = append(items, item), append(places, at.Index)
 	}
-	if got := settled(); got != places[0] {
-		t.Errorf("settled at %d with a batch open from %d", got, places[0])
+	items[0].Settled(fault.New(fault.ConsentWithdrawn))
+	items[1].Settled(fault.New(fault.StoreUnavailable)) // nobody knows
+	items[2].Settled(nil)
+	batch.Settled(nil)
+	if got := settled(); got != places[1] {
+		t.Errorf("settled at %d with one item open at %d", got, places[1])
 	}
-	batch.Done()
-	if got := settled(); got != w.log.Size() {
-		t.Errorf("settled at %d of %d after the batch", got, w.log.Size())
+}
+
+// TestItemsSpend: a refused item spends the client's refusal budget, and has no record once it is used up; one that
+// was validated spends nothing.
+func TestItemsSpend(t *testing.T) {
+	w := newWorld(t)
+	c := clientCall(w)
+	var spent []string
+	c.Spend = func(_ *journal.Call, refused record.Outcome) (bool, error) {
+		spent = append(spent, refused.Reason)
+		return len(spent) < 2, nil
+	}
+	refuse := func(f *fault.Fault) error {
+		_, wait, err := c.Item().Refused(f)
+		if err == nil {
+			err = wait()
+		}
+		return err
+	}
+	must(t, errors.Join(refuse(nil), refuse(fault.New(fault.ConsentMissing))))
+	from := w.log.Size()
+	if err := refuse(fault.New(fault.FieldMissing)); !errors.Is(err, journal.ErrSpent) || w.log.Size() != from {
+		t.Errorf("above the budget: %v", err)
+	}
+	if !slices.Equal(spent, []string{"CONSENT_MISSING", "FIELD_MISSING"}) {
+		t.Errorf("spent %q", spent)
 	}
 }
 
