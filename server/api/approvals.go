@@ -80,12 +80,10 @@ func (d *Deps) permit(ctx context.Context, a act) (*permit, error) {
 	}
 	if approval.RequesterPerson != caller(ctx).Person || approval.Concerns != a.concerns ||
 		approval.AddsRole != a.addsRole || !slices.Equal(approval.Summary, a.summary) {
-		return nil, fault.New(fault.DeadlinePassed).With("approval", approval.ID).
-			WithHint("What the act would do has changed since it was approved: ask anew.")
+		return nil, role.NotUsable(role.CauseOtherContent, "What the act would do has changed since it was approved: leave approval empty to ask anew.")
 	}
 	if !d.stillCounts(ctx, &approval) {
-		return nil, fault.New(fault.DeadlinePassed).With("approval", approval.ID).
-			WithHint("Who approved it does not count as a second person any more: ask anew.")
+		return nil, role.NotUsable(role.CauseLapsed, "Who approved it does not count as a second person any more: leave approval empty to ask anew.")
 	}
 	approval.State = role.Done
 	revision, err := d.Directory.PutApproval(ctx, approval, entry.Revision)
@@ -190,12 +188,13 @@ func line(name, value string) string {
 	return name + ": " + value
 }
 
-// timeLine is a line with a time; the zero time is left out.
+// timeLine is a line with a time at +08:00, where days begin and end and where people type dates; the zero time is
+// left out.
 func timeLine(name string, t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return line(name, t.UTC().Format(time.RFC3339))
+	return line(name, t.In(time.FixedZone("", 8*60*60)).Format(time.RFC3339))
 }
 
 // lines drops what is empty.

@@ -64,7 +64,7 @@ func TestTwoPersonAct(t *testing.T) {
 		t.Errorf("the log holds %v", events)
 	}
 	// Once only: the id is taken now, so try another with the used approval.
-	refusedFor(t, o.createBasis("bo", basisRequest("police-2", id)).refused, fault.ApprovalRequired)
+	refusedFor(t, o.createBasis("bo", basisRequest("police-2", id)).refused, fault.ApprovalRequired, "approval OTHER_CONTENT")
 	if o.Directory.Now().Approvals[id].Value.State != role.Done {
 		t.Error("a used approval is not done")
 	}
@@ -76,11 +76,31 @@ func TestAnApprovalIsForOneActOfOneOperator(t *testing.T) {
 	id := agree(o, o.createBasis("bo", basisRequest("police", "")), "anna")
 	other := basisRequest("police", id)
 	other.LegalBasis.DailyCap = 5_000_000
-	refusedFor(t, o.createBasis("bo", other).refused, fault.ApprovalRequired)
-	refusedFor(t, o.createBasis("dan", basisRequest("police", id)).refused, fault.ApprovalRequired)
+	refusedFor(t, o.createBasis("bo", other).refused, fault.ApprovalRequired, "approval OTHER_CONTENT")
+	refusedFor(t, o.createBasis("dan", basisRequest("police", id)).refused, fault.ApprovalRequired, "approval OTHER_CONTENT")
 	refusedFor(t, o.createBasis("bo", basisRequest("police", "no-such-approval")).refused, fault.ResourceNotFound, "approval UNKNOWN")
 	o.pass(role.ApprovalLife)
-	refusedFor(t, o.createBasis("bo", basisRequest("police", id)).refused, fault.DeadlinePassed)
+	refusedFor(t, o.createBasis("bo", basisRequest("police", id)).refused, fault.ApprovalRequired, "approval LAPSED")
+}
+
+// A second use is told what it is: neither a deadline, nor a call to wait for somebody who has decided already.
+func TestAUsedApproval(t *testing.T) {
+	o := newOffice(t)
+	request := &heyanv1.IssueCredentialRequest{Client: "acme", Kind: heyanv1.Credential_KIND_API_KEY}
+	id := o.issue("anna", request).refused.Metadata["approval"]
+	request.Approval = id
+	undecided := o.issue("anna", request).refused
+	refusedFor(t, undecided, fault.ApprovalRequired, "approval WAITING")
+	if undecided.Metadata["approval"] != id {
+		t.Errorf("who waits is told to have %q approved", undecided.Metadata["approval"])
+	}
+	accepted(t, o.approve("bo", id))
+	accepted(t, o.issue("anna", request))
+	used := o.issue("anna", request).refused
+	refusedFor(t, used, fault.ApprovalRequired, "approval USED")
+	if used.Metadata["approval"] != "" {
+		t.Error("a used approval is named as if somebody had to decide on it")
+	}
 }
 
 func TestApprovalUsedByManyActsOnce(t *testing.T) {
@@ -169,7 +189,7 @@ func TestReject(t *testing.T) {
 		}
 		refusedFor(t, o.reject(by, id).refused, fault.DeadlinePassed)
 		refusedFor(t, o.approve("anna", id).refused, fault.DeadlinePassed)
-		refusedFor(t, o.createBasis("bo", basisRequest("police", id)).refused, fault.DeadlinePassed)
+		refusedFor(t, o.createBasis("bo", basisRequest("police", id)).refused, fault.ApprovalRequired, "approval REJECTED")
 	}
 }
 
@@ -225,7 +245,7 @@ func TestAnApprovalDoesNotOutliveItsApprover(t *testing.T) {
 	revoked := anna.Value
 	revoked.State = role.Revoked
 	must(t, failure(o.Directory.PutOperator(t.Context(), revoked, anna.Revision)))
-	refusedFor(t, o.createBasis("bo", basisRequest("police", id)).refused, fault.DeadlinePassed)
+	refusedFor(t, o.createBasis("bo", basisRequest("police", id)).refused, fault.ApprovalRequired, "approval LAPSED")
 	if o.Directory.Now().Approvals[id].Value.State != role.Approved {
 		t.Error("a refused use took the approval")
 	}

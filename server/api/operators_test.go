@@ -119,7 +119,7 @@ func TestApprovalOfAChangedSituation(t *testing.T) {
 	renewed.SubjectAltName = "spiffe://office/eve-2027"
 	id := agree(o, o.setOperator("bo", "", renewed), "eve") // adds no role, so she may
 	accepted(t, o.revokeOperator("cai", "eve"))
-	refusedFor(t, o.setOperator("bo", id, renewed).refused, fault.DeadlinePassed)
+	refusedFor(t, o.setOperator("bo", id, renewed).refused, fault.ApprovalRequired, "approval OTHER_CONTENT")
 }
 
 // The second person read what the binding was before.
@@ -133,7 +133,7 @@ func TestApprovalOfAnotherBefore(t *testing.T) {
 	meanwhile.Roles = role.Of(role.SystemAdmin)
 	_, err := o.Directory.PutOperator(t.Context(), meanwhile, entry.Revision)
 	must(t, err)
-	refusedFor(t, o.setOperator("bo", id, less).refused, fault.DeadlinePassed)
+	refusedFor(t, o.setOperator("bo", id, less).refused, fault.ApprovalRequired, "approval OTHER_CONTENT")
 }
 
 func TestRevokeOperator(t *testing.T) {

@@ -112,17 +112,36 @@ func (a *Approval) CheckDecider(requester, decider Binding, now time.Time) *faul
 	return nil
 }
 
-// CheckUse refuses to carry out an act that is not approved, or another than the approved one.
+// Why an approval does not let an act pass: the causes of the violation on the request's member "approval".
+const (
+	CauseOtherContent = "OTHER_CONTENT" // it is for another call, other content or another operator
+	CauseWaiting      = "WAITING"       // nobody has decided yet
+	CauseUsed         = "USED"          // the act was carried out by it
+	CauseRejected     = "REJECTED"
+	CauseLapsed       = "LAPSED" // it was not used in time, or who approved counts no more
+)
+
+// CheckUse refuses to carry out an act that is not approved, or another than the approved one. The refusal has one
+// violation, on "approval". Only a waiting approval is named in the metadata: nobody needs to decide on another one.
 func (a *Approval) CheckUse(operator, method string, request [32]byte, now time.Time) *fault.Fault {
 	if a.Method != method || a.RequestSHA256 != request || a.RequestedBy != operator {
-		return fault.New(fault.ApprovalRequired).With("approval", a.ID).
-			WithHint("The approval is for another call: repeat exactly the call that was approved, as the operator who asked.")
+		return NotUsable(CauseOtherContent,
+			"The approval is for another call: repeat exactly the call that was approved, as the operator who asked; or leave approval empty to ask for this one.")
 	}
 	switch a.StateAt(now) {
 	case Approved:
 		return nil
 	case Waiting:
-		return fault.New(fault.ApprovalRequired).With("approval", a.ID).WithHint("A second person has not decided yet.")
+		return NotUsable(CauseWaiting, "A second person has not decided yet.").With("approval", a.ID)
+	case Done:
+		return NotUsable(CauseUsed, "The act was carried out by this approval already, which serves once: to do it again, leave approval empty to ask anew.")
+	case Rejected:
+		return NotUsable(CauseRejected, "The second person said no: leave approval empty to ask anew.")
 	}
-	return fault.New(fault.DeadlinePassed).With("approval", a.ID).WithHint("The approval is used, rejected or lapsed: ask anew.")
+	return NotUsable(CauseLapsed, "The approval was not used within 7 days: leave approval empty to ask anew.")
+}
+
+// NotUsable is the refusal of an act whose approval does not let it pass.
+func NotUsable(cause, hint string) *fault.Fault {
+	return fault.New(fault.ApprovalRequired).WithField("approval", cause).WithHint(hint)
 }

@@ -1,6 +1,7 @@
 package role_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -101,18 +102,29 @@ func TestApproval(t *testing.T) {
 	own.AddsRole = false
 	check("a change of one's own that adds none", own.CheckDecider(a, b, now), 0)
 
-	check("not decided", waiting.CheckUse("op-a", "/m", request, now), fault.ApprovalRequired)
+	use := func(name string, a role.Approval, operator, method string, request [32]byte, at time.Time, want string) {
+		t.Helper()
+		f := a.CheckUse(operator, method, request, at)
+		switch {
+		case want == "" && f != nil, want != "" && (f == nil || f.Reason != fault.ApprovalRequired ||
+			!slices.Equal(f.Violations, []fault.Violation{{Field: "approval", Cause: want}})):
+			t.Errorf("%s: %v, want approval %s", name, f, want)
+		case want != "" && (f.Metadata["approval"] != "") != (want == role.CauseWaiting):
+			t.Errorf("%s: metadata %v", name, f.Metadata)
+		}
+	}
+	use("not decided", waiting, "op-a", "/m", request, now, role.CauseWaiting)
 	approved := base
 	approved.State = role.Approved
-	check("approved", approved.CheckUse("op-a", "/m", request, now), 0)
-	check("another method", approved.CheckUse("op-a", "/n", request, now), fault.ApprovalRequired)
-	check("another request", approved.CheckUse("op-a", "/m", [32]byte{2}, now), fault.ApprovalRequired)
-	check("another operator", approved.CheckUse("op-b", "/m", request, now), fault.ApprovalRequired)
-	check("too late", approved.CheckUse("op-a", "/m", request, now.Add(role.ApprovalLife)), fault.DeadlinePassed)
-	for _, state := range []role.ApprovalState{role.Done, role.Rejected} {
+	use("approved", approved, "op-a", "/m", request, now, "")
+	use("another method", approved, "op-a", "/n", request, now, role.CauseOtherContent)
+	use("another request", approved, "op-a", "/m", [32]byte{2}, now, role.CauseOtherContent)
+	use("another operator", approved, "op-b", "/m", request, now, role.CauseOtherContent)
+	use("too late", approved, "op-a", "/m", request, now.Add(role.ApprovalLife), role.CauseLapsed)
+	for state, want := range map[role.ApprovalState]string{role.Done: role.CauseUsed, role.Rejected: role.CauseRejected} {
 		used := base
 		used.State = state
-		check("used or rejected", used.CheckUse("op-a", "/m", request, now), fault.DeadlinePassed)
+		use("used or rejected", used, "op-a", "/m", request, now, want)
 		check("decided again", used.CheckDecider(a, b, now), fault.DeadlinePassed)
 	}
 }
