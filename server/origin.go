@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/heyan-project/heyan/server/api"
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog"
@@ -18,6 +20,16 @@ var ErrForeignLog = errors.New("the network log is not as the store knows it")
 
 // remedy ends what is said of such a log.
 const remedy = "; put the newer log directory back, or begin a new origin: heyan init --new-origin restored --config FILE"
+
+// Log is what the store is compared with: a *netlog.Log, or a *netlog.Reader of one that is written no more.
+type Log interface {
+	tlog.HashReader
+	Origin() string
+	Key() string // C2SP signed-note verifier key
+	Size() uint64
+	Checkpoint() []byte
+	Get(ctx context.Context, index uint64) ([]byte, error)
+}
 
 // checkLog refuses a log that was cut, rolled back, rewritten or exchanged behind the store's back. It costs some tree
 // hashes, however long the log is.
@@ -47,7 +59,7 @@ func checkLog(ctx context.Context, log *netlog.Log, s store.Store) error {
 }
 
 // checkCheckpoint holds the log against a checkpoint that its key signed.
-func checkCheckpoint(log *netlog.Log, signed []byte) error {
+func checkCheckpoint(log Log, signed []byte) error {
 	if len(signed) == 0 {
 		return nil
 	}
@@ -65,7 +77,7 @@ func checkCheckpoint(log *netlog.Log, signed []byte) error {
 	}
 	then, err := tree.Load(known.Size, log)
 	if err != nil {
-		return fmt.Errorf("the log's tree of %d records: %w", known.Size, err)
+		return fmt.Errorf("%w: the tree of its first %d records cannot be read: %w", ErrForeignLog, known.Size, err)
 	}
 	if then.Root() != known.Root {
 		return fmt.Errorf("%w: of the %d records of %s, the first %d are not those of its checkpoint"+remedy, ErrForeignLog, size, log.Origin(), known.Size)
@@ -100,24 +112,25 @@ func checkUnlisted(ctx context.Context, log *netlog.Log, s store.Store) error {
 }
 
 // birthOf reads from the log's first record what the store lists of an origin.
-func birthOf(ctx context.Context, log *netlog.Log) (api.OriginRow, error) {
+func birthOf(ctx context.Context, log Log) (api.OriginRow, error) {
 	leaf, err := log.Get(ctx, 0)
 	if err != nil {
-		return api.OriginRow{}, fmt.Errorf("reading the first record: %w", err)
+		return api.OriginRow{}, fmt.Errorf("%w: its first record cannot be read: %w", ErrForeignLog, err)
 	}
 	born, err := record.Parse(leaf)
 	if err == nil && born.Birth == nil {
 		err = errors.New("it is not the log's birth")
 	}
 	if err != nil {
-		return api.OriginRow{}, fmt.Errorf("reading the first record: %w", err)
+		return api.OriginRow{}, fmt.Errorf("%w: its first record cannot be read: %w", ErrForeignLog, err)
 	}
 	return api.OriginRow{
 		Node: born.Actor.ID, Key: log.Key(), FirstTime: born.Time, Predecessor: born.Birth.Predecessor, Cause: born.Birth.Cause}, nil
 }
 
-// KeepOrigin lists the log's origin in the store, with its newest checkpoint. It writes only where the log has grown.
-func KeepOrigin(ctx context.Context, log *netlog.Log, s store.Documents) error {
+// KeepOrigin lists the log's origin in the store, with its newest checkpoint. It writes only where the log has grown;
+// where it does not hold what the store knows already, it is [ErrForeignLog].
+func KeepOrigin(ctx context.Context, log Log, s store.Documents) error {
 	table := store.TableOf[api.OriginRow](s, store.Origins)
 	row, err := table.Get(ctx, log.Origin())
 	if errors.Is(err, store.ErrNotFound) {
@@ -129,6 +142,9 @@ func KeepOrigin(ctx context.Context, log *netlog.Log, s store.Documents) error {
 	newest := log.Checkpoint()
 	if bytes.Equal(newest, row.Value.Checkpoint) {
 		return nil
+	}
+	if err := checkCheckpoint(log, row.Value.Checkpoint); err != nil {
+		return err
 	}
 	row.Value.Checkpoint = newest
 	_, err = table.Put(ctx, log.Origin(), row.Value, row.Revision)

@@ -23,6 +23,8 @@ type Reconciled struct {
 // Reconcile makes ledger and log agree after a stop, before anything is served. Only records from the durable
 // mark on are compared; a log that ends before it is refused with [ErrForeignLog]. Nothing that was acknowledged is
 // ever voided: an acknowledged answer has both.
+//
+// Not guaranteed: anything of an origin that was closed for a new one. Its answers stay as they stand in the ledger.
 func Reconcile(ctx context.Context, log *netlog.Log, s store.Store, j *journal.Journal, amend func(ledger.Position, record.Event)) (Reconciled, error) {
 	origin := log.Origin()
 	mark, err := s.Mark(ctx, origin)

@@ -33,6 +33,7 @@ type firstStart struct {
 
 func initCommand(a *app) *cobra.Command {
 	f := firstStart{certificateLife: 365 * 24 * time.Hour}
+	var next newOrigin
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Make keys, data directory and configuration, and bind the first three people",
@@ -47,11 +48,20 @@ There is no built-in account and no super-user. Three people run Heyan, each wit
   B  security_admin + privacy_officer   entitlements, recipients, operators, activation
   C  audit_admin                        the network log; nobody else reads it
 
-Hand each person their own key, and remove it and certs/ca.key from the host.`,
+Hand each person their own key, and remove it and certs/ca.key from the host.
+
+With --new-origin nothing of that: it begins a new network log for data that is there already, whose log was restored
+from a backup, is a copy of one that lives elsewhere, or is lost. The old log is closed as it is, and stays beside the
+new one as log-ORIGIN, for "heyan log verify --dir". The new one's first record names it, its last known checkpoint and
+the cause. Receipts of the old log's answers can no longer be read from this server.`,
 		Example: `  heyan init --dir /etc/heyan --system li-wei --security wang-fang --audit zhao-min --host verify.example.cn
-  heyan serve --config /etc/heyan/heyan.yaml`,
+  heyan serve --config /etc/heyan/heyan.yaml
+  heyan init --new-origin restored --config /etc/heyan/heyan.yaml`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if next.cause != "" {
+				return next.run(cmd.Context(), a)
+			}
 			if f.system == "" || f.security == "" || f.audit == "" {
 				return usageError("--system, --security and --audit name three people", "heyan init --system li-wei --security wang-fang --audit zhao-min")
 			}
@@ -63,6 +73,9 @@ Hand each person their own key, and remove it and certs/ca.key from the host.`,
 		},
 	}
 	flags := c.Flags()
+	flags.StringVar(&next.cause, "new-origin", "", "begin a new network log for data that is there, because the old one was: "+strings.Join(causes(), ", "))
+	flags.StringVar(&next.config, "config", "heyan.yaml", "with --new-origin: configuration file")
+	complete(c, "new-origin", causes()...)
 	flags.StringVar(&f.dir, "dir", "heyan", "folder to lay out")
 	flags.StringVar(&f.node, "node", "node1", "this machine's name in the log")
 	flags.StringVar(&f.region, "region", "cn", "mainland region that the data stays in")

@@ -60,7 +60,29 @@ type state struct {
 }
 
 // openState opens what a configuration names. create begins log and store in an empty data directory.
-func openState(ctx context.Context, c *config.Config, create bool, logger *slog.Logger) (s *state, err error) {
+func openState(ctx context.Context, c *config.Config, create bool, logger *slog.Logger) (*state, error) {
+	s, err := openData(ctx, c, create, logger)
+	if err != nil {
+		return nil, err
+	}
+	if create {
+		if err = s.openLog(true); err == nil {
+			err = s.keepPlace(ctx)
+		}
+	} else if err = s.checkPlace(ctx); err == nil {
+		err = s.openLog(false)
+	}
+	if err == nil {
+		s.directory, err = directory.Open(ctx, s.store)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// openData opens all but the log. While it is open no other process has the data directory.
+func openData(ctx context.Context, c *config.Config, create bool, logger *slog.Logger) (s *state, err error) {
 	s = &state{config: c, logger: logger, now: time.Now}
 	defer func() {
 		if err != nil {
@@ -85,39 +107,27 @@ func openState(ctx context.Context, c *config.Config, create bool, logger *slog.
 	if err := s.openStore(create); err != nil {
 		return s, err
 	}
-	if err := s.checkSuite(ctx, create); err != nil {
-		return s, err
-	}
-	if !create {
-		if err := s.checkPlace(ctx); err != nil {
-			return s, err
-		}
-	}
-	if err := s.openLog(create); err != nil {
-		return s, err
-	}
-	if create {
-		if err := s.keepPlace(ctx); err != nil {
-			return s, err
-		}
-	}
-	s.directory, err = directory.Open(ctx, s.store)
-	return s, err
+	return s, s.checkSuite(ctx, create)
 }
 
-func (s *state) openLog(create bool) error {
+// logOptions says where the log is and how it is kept.
+func (s *state) logOptions() (netlog.Options, error) {
 	sign, err := keyfile.ReadSigning(s.config.Keys.LogSign)
 	if err != nil {
-		return err
+		return netlog.Options{}, err
 	}
 	seal, err := keyfile.Read(s.config.Keys.LogSeal, keyfile.LogSeal)
-	if err != nil {
-		return err
-	}
-	options := netlog.Options{
+	return netlog.Options{
 		Dir: s.logDir(), Node: s.config.Node, Now: s.now, SigningKey: sign, SealKey: seal,
 		FileSize: s.config.Log.FileSize, AppendTimeout: s.config.Log.AppendTimeout,
 		Warn: func(err error) { s.logger.Error("network log", "cause", err.Error()) },
+	}, err
+}
+
+func (s *state) openLog(create bool) error {
+	options, err := s.logOptions()
+	if err != nil {
+		return err
 	}
 	if create {
 		s.log, err = netlog.Create(options, "first-start")

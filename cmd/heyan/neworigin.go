@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
+	"github.com/heyan-project/heyan/server"
+	"github.com/heyan-project/heyan/server/api"
+	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/disk"
+	"github.com/heyan-project/heyan/store/netlog/tree"
+)
+
+// newOrigin is `heyan init --new-origin`: a log that was restored, copied or lost is never continued as if it were the
+// one that was there. A new origin takes its place, whose first record names it.
+type newOrigin struct{ config, cause string }
+
+// causes are why an origin may be begun for data that is there already.
+func causes() []string { return []string{"restored", "copied", "lost"} }
+
+func (n *newOrigin) run(ctx context.Context, a *app) error {
+	if !slices.Contains(causes(), n.cause) {
+		return usageError("--new-origin: "+strings.Join(causes(), " or "), "")
+	}
+	c, err := config.Load(n.config)
+	if err != nil {
+		return usageError(inOneLine(err), "heyan config check lists everything that is wrong")
+	}
+	s, err := openData(ctx, c, false, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err != nil {
+		return err
+	}
+	aside, last, err := s.succeed(ctx, n.cause)
+	if err != nil {
+		return errors.Join(err, s.close())
+	}
+	origin := s.log.Origin()
+	if err := s.close(); err != nil {
+		return err
+	}
+	if last.Origin == "" {
+		fmt.Fprintf(a.Out, "The network log is now %s. Nothing is known of one before it.\n", origin)
+	} else {
+		fmt.Fprintf(a.Out, "The network log is now %s. It follows %s, of which %d records are known.\n", origin, last.Origin, last.Size)
+	}
+	if aside != "" {
+		fmt.Fprintf(a.Out, "What lay there before is kept in %s.\n", aside)
+	}
+	return nil
+}
+
+// succeed puts the old log aside, and begins a new one that names it. After a crash in between it can be run again.
+func (s *state) succeed(ctx context.Context, cause string) (aside string, last tree.Checkpoint, err error) {
+	options, err := s.logOptions()
+	if err != nil {
+		return "", last, err
+	}
+	if options.Predecessor, err = s.predecessor(ctx, options); err != nil {
+		return "", last, err
+	}
+	if aside, err = s.putAside(options); err != nil {
+		return "", last, err
+	}
+	if s.log, err = netlog.Create(options, cause); err != nil {
+		return "", last, err
+	}
+	return aside, options.Predecessor, errors.Join(server.KeepOrigin(ctx, s.log, s.store), s.keepPlace(ctx))
+}
+
+// predecessor is the last known checkpoint of the origin that the store knows as this node's, from the store or from the
+// directory, whichever is newer. Where it has none of it, it is that of the directory. The zero Checkpoint is none.
+func (s *state) predecessor(ctx context.Context, options netlog.Options) (tree.Checkpoint, error) {
+	origin := ""
+	kept, err := store.TableOf[place](s.store, store.Deployments).Get(ctx, placeID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return tree.Checkpoint{}, err
+	}
+	origin = kept.Value.Origin
+	// A directory that cannot be read says nothing; what it was is known from the store.
+	if reader, err := netlog.OpenReader(netlog.ReaderOptions{Dir: options.Dir, SealKey: options.SealKey}); err == nil {
+		defer reader.Close()
+		if origin == "" {
+			origin = reader.Origin()
+		}
+		if signer, err := tree.NewSigner(reader.Origin(), options.SigningKey); err == nil && signer.Key() == reader.Key() && reader.Origin() == origin {
+			if err := server.KeepOrigin(ctx, reader, s.store); err != nil && !errors.Is(err, server.ErrForeignLog) {
+				return tree.Checkpoint{}, err
+			}
+		}
+	}
+	if origin == "" {
+		return tree.Checkpoint{}, nil
+	}
+	row, err := store.TableOf[api.OriginRow](s.store, store.Origins).Get(ctx, origin)
+	if errors.Is(err, store.ErrNotFound) || err == nil && len(row.Value.Checkpoint) == 0 {
+		return tree.Checkpoint{Origin: origin}, nil
+	}
+	if err != nil {
+		return tree.Checkpoint{}, err
+	}
+	verifier, err := tree.NewVerifier(row.Value.Key)
+	if err != nil {
+		return tree.Checkpoint{}, err
+	}
+	return verifier.Open(row.Value.Checkpoint)
+}
+
+// putAside renames the log's directory, so that it can still be verified, and returns where it lies; empty = there was
+// none.
+func (s *state) putAside(options netlog.Options) (string, error) {
+	entries, err := os.ReadDir(options.Dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	name := options.Dir + "-unreadable"
+	if reader, err := netlog.OpenReader(netlog.ReaderOptions{Dir: options.Dir, SealKey: options.SealKey}); err == nil {
+		name = options.Dir + "-" + reader.Origin()
+		if err := reader.Close(); err != nil {
+			return "", err
+		}
+	}
+	free := name
+	for n := 2; ; n++ {
+		if _, err := os.Lstat(free); errors.Is(err, fs.ErrNotExist) {
+			break
+		} else if err != nil {
+			return "", err
+		}
+		free = fmt.Sprintf("%s.%d", name, n)
+	}
+	if err := os.Rename(options.Dir, free); err != nil {
+		return "", err
+	}
+	return free, disk.OS().SyncDir(filepath.Dir(options.Dir))
+}
