@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -31,7 +32,7 @@ const unaryDeadline = 30 * time.Second
 
 // The chain, in this order, for unary calls and streams alike:
 //
-//	panic → call begun → identity → message → role → rate → health of log and store → handler
+//	headers (arrival.go) → panic → call begun → identity → message → role → rate → health of log and store → handler
 //
 // and backwards: record durable → trailer → metrics → reply. Message faults come after the identity, so that
 // they are recorded with it; the role comes after the message, because nothing of a malformed one is read. The
@@ -40,6 +41,11 @@ const unaryDeadline = 30 * time.Second
 
 // unary is the chain of unary calls.
 func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
+	release, err := s.arrived(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, unaryDeadline)
@@ -128,7 +134,7 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, *jo
 	if !known {
 		call.Method, call.Event = "", record.RPCUnknownMethod
 	}
-	principal, refused := s.authenticator.Authenticate(ctx, s.peer(ctx), authorization(ctx))
+	principal, refused := s.identity(ctx)
 	call.Principal = principal
 	switch {
 	case !known:
@@ -204,7 +210,7 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 		return "", refused
 	}
 	result := journal.OutcomeOf(refused, codeOf(refused))
-	if r.quiet && (refused == nil || refused.Kind() == fault.Cancelled) { // how a watch of health ends
+	if r.quiet && (refused == nil || refused.Kind() == fault.Cancelled || refused.Reason == fault.ShuttingDown) { // how a watch of health ends
 		return "", refused
 	}
 	if call.Principal.Kind == authn.Stranger {
@@ -303,7 +309,9 @@ func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamSer
 		}
 	}
 	if refused == nil {
-		refused = s.handleStream(service, &checkedStream{ServerStream: raw, ctx: ctx, end: end, call: call, server: s}, handler)
+		stream := &checkedStream{ServerStream: raw, ctx: ctx, end: end, call: call, server: s}
+		stream.endless.Store(r.read)
+		refused = s.handleStream(service, stream, handler)
 	}
 	at, refused := s.settle(call, r, refused)
 	if at != "" {
@@ -346,6 +354,9 @@ type checkedStream struct {
 	call   *journal.Call
 	server *Server
 	found  *fault.Fault
+	// endless streams have no end of their own, so that a stop does not wait for them: they follow the log, or wait
+	// for questions. An import runs on, and so does a list that ends.
+	endless atomic.Bool
 }
 
 // Context returns the context that carries the call.
@@ -365,6 +376,9 @@ func (c *checkedStream) RecvMsg(m any) error {
 	if refused := c.server.checkMessage(c.call, message); refused != nil {
 		c.found = refused
 		return errFound
+	}
+	if list, ok := m.(*heyanv1.ListLogEntriesRequest); ok {
+		c.endless.Store(list.GetFollow())
 	}
 	return c.stillAllowed()
 }

@@ -43,3 +43,10 @@ func (s *Server) Mark() (uint64, error) {
 
 // SetDraining makes the server refuse new calls, as a stop does.
 func (s *Server) SetDraining(draining bool) { s.draining.Store(draining) }
+
+// Waiting is how many unary calls are open whose message has not come.
+func (s *Server) Waiting() int {
+	s.arrivals.mu.Lock()
+	defer s.arrivals.mu.Unlock()
+	return len(s.arrivals.open)
+}

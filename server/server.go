@@ -7,7 +7,13 @@
 //
 // Not guaranteed: that a reply arrives, or that an administrative change whose record fails to be written is
 // undone; the log then stops, and the change is compared by an operator. Calls of strangers are counted per
-// address, not recorded one by one.
+// address, not recorded one by one. What grpc-go refuses by itself, after the headers and before the chain, leaves
+// no record and has no typed reason: a message above 12 MiB, a unary call that ends without a message or with two,
+// a path that is no method's, an encoding other than gzip that is not identity (gzip is refused with a record). The
+// same holds for frames that break HTTP/2. The connection's log-out, with its bytes, is all that shows of them.
+//
+// Bounded for strangers: they are turned away when their headers have come (arrival.go), may have few calls open on
+// a connection, send little on it while they have, and hold few connections (package transport).
 //
 // Read next: chain.go, policy.go, then package journal.
 package server
@@ -118,6 +124,7 @@ type Server struct {
 	logins        sync.Mutex // held while a connection's identity is recorded
 	sessions      sync.Map   // session id → *login
 	streams       sync.Map   // *checkedStream, while it is served
+	arrivals      arrivals
 	draining      atomic.Bool
 	started       time.Time
 	calls, failed atomic.Uint64
@@ -128,7 +135,7 @@ type Server struct {
 
 // Message sizes: the codec refuses what is over its own limits with a typed fault; above this grpc-go cuts off.
 const (
-	maxReceive  = 32 << 20
+	maxReceive  = 12 << 20
 	maxMetadata = 8 << 10
 )
 
@@ -136,7 +143,7 @@ const (
 func New(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{
 		Config: c, log: c.Log, logger: c.Logger, metrics: c.Metrics, now: c.Now, rates: newRates(c.RatePerSecond),
-		started: c.Now(), stop: make(chan struct{}),
+		started: c.Now(), stop: make(chan struct{}), arrivals: arrivals{open: map[*arrival]struct{}{}},
 	}
 	if s.Silence <= 0 {
 		s.Silence = 2 * time.Minute
@@ -167,6 +174,8 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.stream),
 		grpc.UnknownServiceHandler(s.unknown),
+		grpc.InTapHandle(s.headers),
+		grpc.RPCDecompressor(plain{}), //nolint:staticcheck // nothing else keeps a registered decompressor from being used
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxHeaderListSize(maxMetadata),
 		grpc.MaxConcurrentStreams(uint32(s.Streams)),
@@ -241,15 +250,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.grpc.GracefulStop()
 		close(graceful)
 	}()
-	timer := time.NewTimer(s.Drain)
-	defer timer.Stop()
-	select {
-	case <-graceful:
-	case <-timer.C:
-		s.grpc.Stop()
-	case <-ctx.Done():
-		s.grpc.Stop()
-	}
+	s.drain(ctx, graceful)
 	<-graceful
 	s.background.Wait()
 	err := errors.Join(s.flush(), s.mark(context.WithoutCancel(ctx)))
@@ -260,6 +261,34 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = errors.Join(err, stopped)
 	}
 	return err
+}
+
+// drain waits until the calls in flight are done, for Drain at most, and meanwhile ends those that have no end. At
+// Drain the streams that are left are ended too, with a moment for their callers to hear of it, and then everything.
+func (s *Server) drain(ctx context.Context, graceful <-chan struct{}) {
+	defer s.grpc.Stop()
+	limit, look := time.NewTimer(s.Drain), time.NewTicker(50*time.Millisecond)
+	defer limit.Stop()
+	defer look.Stop()
+	for {
+		s.endAll(func(c *checkedStream) bool { return c.endless.Load() })
+		s.cutWaiting(min(farewell, s.Drain/2))
+		select {
+		case <-graceful:
+			return
+		case <-ctx.Done():
+			return
+		case <-limit.C:
+			s.endAll(func(*checkedStream) bool { return true })
+			select {
+			case <-graceful:
+			case <-ctx.Done():
+			case <-time.After(min(farewell, s.Drain)):
+			}
+			return
+		case <-look.C:
+		}
+	}
 }
 
 func wait(ctx context.Context, d time.Duration) {

@@ -13,6 +13,7 @@ import (
 	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/server/transport"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier/fault"
 )
 
 // login is who a connection turned out to be, at its first call with an identity.
@@ -144,6 +145,16 @@ func (s *Server) endStreams(kind authn.Kind, id string) (ended bool) {
 		return true
 	})
 	return ended
+}
+
+// endAll ends streams that a stop does not wait for.
+func (s *Server) endAll(which func(*checkedStream) bool) {
+	s.streams.Range(func(key, _ any) bool {
+		if stream := key.(*checkedStream); which(stream) {
+			stream.end(fault.New(fault.ShuttingDown).WithRetryAfter(time.Second))
+		}
+		return true
+	})
 }
 
 func (s *Server) closeSession(session string) {

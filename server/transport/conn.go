@@ -34,8 +34,51 @@ type Conn struct {
 	wire  *wire
 	ended atomic.Int64 // nanoseconds from Opened, once closed
 
-	mu    sync.Mutex
-	bound []string // who made calls, see Bind
+	mu        sync.Mutex
+	bound     []string // who made calls, see Bind
+	strangers int      // calls that are open, see Enter
+
+	identified atomic.Bool
+	forget     func() // takes it out of the connections without an identity
+}
+
+// A connection that nobody with an identity has used may have maxCalls calls open at a time, and send maxBytes, with
+// TLS and HTTP/2 around them, while it has one.
+const (
+	maxCalls = 32
+	maxBytes = 512 << 10
+)
+
+// Identify notes that a call came whose caller has an identity: the connection no longer counts among those of
+// strangers. Again it is cheap.
+func (c *Conn) Identify() {
+	if !c.identified.Load() && c.identified.CompareAndSwap(false, true) {
+		c.wire.limit.Store(0)
+		c.forget()
+	}
+}
+
+// Enter begins a call of a stranger, unless the connection has too many open. Leave ends it.
+func (c *Conn) Enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.strangers >= maxCalls {
+		return false
+	}
+	c.strangers++
+	if c.strangers == 1 && !c.identified.Load() {
+		c.wire.limit.Store(c.wire.in.Load() + maxBytes)
+	}
+	return true
+}
+
+// Leave ends a call that Enter began.
+func (c *Conn) Leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.strangers--; c.strangers == 0 {
+		c.wire.limit.Store(0)
+	}
 }
 
 // AuthType implements credentials.AuthInfo.

@@ -8,7 +8,8 @@
 // handshake, with the HTTP/2 preface that follows it, ends within the timeout however slowly bytes drip in.
 // Each accepted connection is observed exactly once: as a failed handshake, or as an opened session, and then
 // once more when it has ended. No text of a certificate, a hello or an error of crypto/tls leaves this
-// package but the fingerprint and the verified names.
+// package but the fingerprint and the verified names. Connections without an identity are bounded in number, in all
+// and from one address, and in what they may send while they have calls open.
 //
 // What is not: a connection without a certificate is not refused here, since API keys and public methods
 // need none; package authn decides for each call. Certificate revocation lists are not read: a credential is
@@ -39,6 +40,8 @@ import (
 const (
 	DefaultHandshakeTimeout = 10 * time.Second
 	DefaultMaxHandshakes    = 256
+	DefaultMaxStrangers     = 1024
+	DefaultMaxFromOne       = 64
 )
 
 // Material is what a server presents and trusts. It is not changed once a Source has returned it.
@@ -95,6 +98,10 @@ type Config struct {
 	// MaxHandshakes is how many are computed at the same time; 0 = 256. Further ones wait, within the
 	// timeout. A connection that has not sent a byte does not count.
 	MaxHandshakes int
+	// MaxStrangers is how many connections may be open, in the handshake or after it, on which no call of a caller
+	// with an identity has come yet (see [Conn.Identify]); 0 = 1024. MaxFromOne is how many of them may come from one
+	// address, or one /64 of IPv6; 0 = 64. Further ones are closed before the handshake, as Overloaded.
+	MaxStrangers, MaxFromOne int
 	// Random makes session ids; nil = crypto/rand.
 	Random io.Reader
 	// Now is the clock for certificates and observations; nil = time.Now. Deadlines of the network run on
@@ -107,6 +114,7 @@ type Credentials struct {
 	config   Config
 	registry *Registry
 	slots    chan struct{}
+	unknown  *strangers
 	current  atomic.Pointer[prepared]
 }
 
@@ -136,6 +144,12 @@ func New(config Config) (*Credentials, error) {
 	if config.MaxHandshakes <= 0 {
 		config.MaxHandshakes = DefaultMaxHandshakes
 	}
+	if config.MaxStrangers <= 0 {
+		config.MaxStrangers = DefaultMaxStrangers
+	}
+	if config.MaxFromOne <= 0 {
+		config.MaxFromOne = DefaultMaxFromOne
+	}
 	if config.Random == nil {
 		config.Random = rand.Reader
 	}
@@ -147,6 +161,7 @@ func New(config Config) (*Credentials, error) {
 		config:   config,
 		registry: &Registry{open: map[*session]struct{}{}},
 		slots:    make(chan struct{}, config.MaxHandshakes),
+		unknown:  &strangers{most: config.MaxStrangers, mostFromOne: config.MaxFromOne, from: map[netip.Prefix]int{}},
 	}, nil
 }
 
@@ -209,13 +224,19 @@ func (c *Credentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthI
 	// grpc-go lifts the deadline when the preface has been read.
 	_ = raw.SetDeadline(start.Add(c.config.HandshakeTimeout))
 	w := &wire{Conn: raw}
-	conn, cause, fingerprint := c.handshake(w, start)
+	var conn *tls.Conn
+	cause, fingerprint := Overloaded, ""
+	forget, ok := c.unknown.enter(address(raw.RemoteAddr()).Addr())
+	if ok {
+		conn, cause, fingerprint = c.handshake(w, start)
+	}
 	if cause != 0 {
 		c.config.Observer.HandshakeFailed(Failure{
 			Remote: address(raw.RemoteAddr()), Local: address(raw.LocalAddr()),
 			Time: c.config.Now(), Cause: cause, Fingerprint: fingerprint,
 		})
 		w.hangUp(cause)
+		forget()
 		if cause == Closed {
 			return nil, nil, io.EOF // a probe: not worth a line in grpc-go's own log
 		}
@@ -223,9 +244,11 @@ func (c *Credentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthI
 	}
 	info, err := c.describe(w, conn.ConnectionState(), time.Since(start))
 	if err == nil {
+		info.forget = forget
 		err = c.config.Observer.SessionOpened(info)
 	}
 	if err != nil {
+		forget()
 		_ = raw.Close()
 		return nil, nil, errRefused
 	}

@@ -15,6 +15,7 @@ import (
 type wire struct {
 	net.Conn
 	in, out atomic.Uint64
+	limit   atomic.Uint64 // of in; 0 = none
 
 	head                  []byte // read by await, not yet by TLS
 	noVersion, noProtocol bool   // of the hello, see noteHello
@@ -45,9 +46,14 @@ func (w *wire) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	n, err := w.Conn.Read(b)
-	w.in.Add(uint64(n))
+	if in, limit := w.in.Add(uint64(n)), w.limit.Load(); limit != 0 && in > limit {
+		return 0, errTooMuch
+	}
 	return n, err
 }
+
+// errTooMuch ends a connection on which a stranger sends more than its calls can need.
+var errTooMuch = errors.New("transport: too much from a caller without an identity")
 
 // Write implements net.Conn.
 func (w *wire) Write(b []byte) (int, error) {
@@ -119,6 +125,7 @@ func (s *session) end() {
 		// A connection whose end was noticed is of no more use; this also wakes its other goroutine.
 		_ = s.info.wire.Conn.Close()
 		s.credentials.registry.remove(s)
+		s.info.Identify()
 		s.info.ended.Store(max(1, int64(s.credentials.config.Now().Sub(s.info.Opened))))
 		s.credentials.config.Observer.SessionClosed(s.info)
 	})
