@@ -74,6 +74,7 @@ func logList(a *app) *cobra.Command {
 	var s span
 	request := &heyanv1.ListLogEntriesRequest{}
 	var save string
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List records that pass a filter, in order",
@@ -86,7 +87,7 @@ is proven without a server by: heyan log verify --file FILE --key KEY`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			request.Filter = s.read(a)
-			return a.listLog(cmd.Context(), request, save)
+			return a.listLog(cmd.Context(), request, save, force)
 		},
 	}
 	s.flags(a, cmd)
@@ -95,6 +96,7 @@ is proven without a server by: heyan log verify --file FILE --key KEY`,
 	flags.Uint64Var(&request.EndIndex, "end-index", 0, "index after the last one; 0 = the end")
 	flags.Uint64Var(&request.Limit, "limit", 0, "at most this many; 0 = no limit")
 	flags.StringVar(&save, "save", "", "write JSON Lines with leaf bytes and checkpoint to this file")
+	flags.BoolVar(&force, "force", false, "with --save: replace a file that is there")
 	return cmd
 }
 
@@ -108,7 +110,7 @@ func logTail(a *app) *cobra.Command {
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			request.Filter = s.read(a)
-			return a.listLog(cmd.Context(), request, "")
+			return a.listLog(cmd.Context(), request, "", false)
 		},
 	}
 	s.flags(a, cmd)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -22,28 +23,44 @@ import (
 )
 
 // listLog streams records to standard output, and to a file where there is one. It holds no more than one record.
-func (a *app) listLog(ctx context.Context, request *heyanv1.ListLogEntriesRequest, save string) error {
+func (a *app) listLog(ctx context.Context, request *heyanv1.ListLogEntriesRequest, save string, force bool) error {
 	l := &listing{app: a, out: bufio.NewWriter(a.Out), follow: request.GetFollow()}
 	if save != "" {
-		file, err := os.OpenFile(save, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-		if err != nil {
-			return err
-		}
-		buffer := bufio.NewWriter(file)
-		l.lines, l.bar = buffer, output.NewProgress(a.progressOut(), a.Now, "saved", 0, output.Count)
-		err = a.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error { return l.run(ctx, conn, request) })
-		l.bar.Done()
-		if err := errors.Join(err, buffer.Flush(), file.Close()); err != nil {
-			return err
-		}
-		a.note("%s written to %s", countOf(int(l.count), "record"), save)
-		return nil
+		return l.save(ctx, request, save, force)
 	}
 	if a.json() {
 		l.lines = l.out
 	}
 	err := a.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error { return l.run(ctx, conn, request) })
 	return errors.Join(err, l.out.Flush())
+}
+
+// save writes a listing to a file, which is there only when it is complete. A file that was there is replaced with
+// force, and then only by a complete one.
+func (l *listing) save(ctx context.Context, request *heyanv1.ListLogEntriesRequest, path string, force bool) error {
+	part, flags := path, os.O_WRONLY|os.O_CREATE|os.O_EXCL
+	if force {
+		part, flags = path+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC
+	}
+	file, err := os.OpenFile(part, flags, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return usageError(path+" is there already", "--force replaces it")
+	}
+	if err != nil {
+		return err
+	}
+	buffer := bufio.NewWriter(file)
+	l.lines, l.bar = buffer, output.NewProgress(l.app.progressOut(), l.app.Now, "saved", 0, output.Count)
+	err = l.app.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error { return l.run(ctx, conn, request) })
+	l.bar.Done()
+	if err = errors.Join(err, buffer.Flush(), file.Close()); err == nil && part != path {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	l.app.note("%s written to %s", countOf(int(l.count), "record"), path)
+	return nil
 }
 
 // listing is one run of list or tail.
@@ -78,7 +95,7 @@ func (l *listing) run(ctx context.Context, conn *dial.Connection, request *heyan
 			return err
 		}
 		if m.GetCheckpoint() != nil {
-			if err := l.end(m); err != nil {
+			if err := l.end(m, request); err != nil {
 				return err
 			}
 			ended = true
@@ -111,12 +128,12 @@ func (l *listing) entry(m *heyanv1.ListLogEntriesResponse) error {
 	return l.out.Flush()
 }
 
-func (l *listing) end(m *heyanv1.ListLogEntriesResponse) error {
+func (l *listing) end(m *heyanv1.ListLogEntriesResponse, request *heyanv1.ListLogEntriesRequest) error {
 	if m.GetCount() != l.count {
 		return &exitError{exitNo, fmt.Sprintf("the server listed %d records, %d arrived", m.GetCount(), l.count), ""}
 	}
 	if l.lines != nil {
-		return saved.WriteEnd(l.lines, l.count, m.GetCheckpoint())
+		return saved.WriteEnd(l.lines, l.count, m.GetCheckpoint(), request)
 	}
 	l.app.note("%s; checkpoint of %d at %s", countOf(int(l.count), "record"), m.GetCheckpoint().GetSize(),
 		m.GetCheckpoint().GetOrigin())

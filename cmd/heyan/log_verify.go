@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -87,6 +88,9 @@ func (a *app) proveFile(p *proving, notes [][]byte) error {
 		return err
 	}
 	answer, err := saved.Verify(func() (io.ReadCloser, error) { return os.Open(p.file) }, p.file, key, notes)
+	if errors.Is(err, saved.ErrSelection) {
+		return usageError(p.file+": "+err.Error(), "what it shows is what its leaves say; to prove a whole log, save it without filter: heyan log list --save FILE")
+	}
 	if err != nil {
 		return err
 	}

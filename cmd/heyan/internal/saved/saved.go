@@ -8,8 +8,9 @@
 //
 // [Verify] proves a file that holds every record from index 0 up to its checkpoint: it recomputes the root from the
 // leaves and compares it with what the key's owner signed, and each shown record with its leaf. What it does not prove:
-// that the owner of the key signed no other history. Checkpoints kept elsewhere do; give them to it. Of a filtered
-// file it can say that nothing shown differs from its leaf, and no more: that is UNVERIFIABLE, not whole.
+// that the owner of the key signed no other history. Checkpoints kept elsewhere do; give them to it. The last line of a
+// filtered file notes the filter (selection): of such a file it can say that nothing shown differs from its leaf, and
+// no more: [ErrSelection], unless the selection happens to be everything.
 package saved
 
 import (
@@ -40,8 +41,9 @@ type Entry struct {
 
 // End is the last line.
 type End struct {
-	Count      uint64 `json:"count"`
-	Checkpoint string `json:"checkpoint"` // signed note
+	Count      uint64          `json:"count"`
+	Checkpoint string          `json:"checkpoint"`          // signed note
+	Selection  json.RawMessage `json:"selection,omitempty"` // what was asked for, where that was not the whole log
 }
 
 // Decode reads a leaf.
@@ -79,9 +81,22 @@ func Time(record *logv1.Record) string {
 	return time.Unix(0, int64(record.GetTimeUnixNano())).UTC().Format(time.RFC3339Nano)
 }
 
-// WriteEnd writes the last line.
-func WriteEnd(w io.Writer, count uint64, checkpoint *heyanv1.Checkpoint) error {
-	return output.ValueLine(w, End{Count: count, Checkpoint: string(checkpoint.GetNote())})
+// WriteEnd writes the last line of a listing. It notes what was asked for, unless that was the whole log.
+func WriteEnd(w io.Writer, count uint64, checkpoint *heyanv1.Checkpoint, asked *heyanv1.ListLogEntriesRequest) error {
+	end := End{Count: count, Checkpoint: string(checkpoint.GetNote())}
+	selection := &heyanv1.ListLogEntriesRequest{
+		StartIndex: asked.GetStartIndex(), EndIndex: asked.GetEndIndex(), Limit: asked.GetLimit(), Last: asked.GetLast(),
+	}
+	if proto.Size(asked.GetFilter()) > 0 {
+		selection.Filter = asked.GetFilter()
+	}
+	if proto.Size(selection) > 0 {
+		var err error
+		if end.Selection, err = output.Sparse(selection); err != nil {
+			return err
+		}
+	}
+	return output.ValueLine(w, end)
 }
 
 // shows reports whether a line shows what its leaf says.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -26,6 +27,7 @@ type log struct {
 	key     tree.Verifier
 	entries []*heyanv1.ListLogEntriesResponse
 	notes   map[uint64][]byte // by size
+	filter  *heyanv1.LogFilter
 }
 
 func newLog(t *testing.T, n int) *log {
@@ -79,10 +81,53 @@ func (l *log) file(t *testing.T, size uint64) string {
 			t.Fatal(err)
 		}
 	}
-	if err := WriteEnd(&out, uint64(len(l.entries)), &heyanv1.Checkpoint{Note: l.notes[size]}); err != nil {
+	if err := WriteEnd(&out, uint64(len(l.entries)), &heyanv1.Checkpoint{Note: l.notes[size]}, &heyanv1.ListLogEntriesRequest{Filter: l.filter}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
+}
+
+// A file that says that it is a selection is neither whole nor is anything missing of it; what it shows still has to
+// be what its leaves say.
+func TestSelection(t *testing.T) {
+	l := newLog(t, 9)
+	every := l.entries
+	l.filter = &heyanv1.LogFilter{Client: "acme"}
+	if answer := verify(t, l.file(t, 9), l.key); !answer.GetWhole() {
+		t.Errorf("a selection of everything: %v", answer.GetFindings())
+	}
+	l.entries = []*heyanv1.ListLogEntriesResponse{every[2], every[5], every[6]}
+	some := l.file(t, 9)
+	if !strings.Contains(some, `"selection":{"filter":{"client":"acme"}}`) {
+		t.Errorf("the last line does not say what was selected: %s", some[strings.LastIndex(some, `{"count`):])
+	}
+	check := func(text string, key tree.Verifier) (*heyanv1.VerifyLogResponse, error) {
+		return Verify(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }, "x", key, [][]byte{l.notes[4]})
+	}
+	if _, err := check(some, l.key); !errors.Is(err, ErrSelection) {
+		t.Errorf("a selection: %v", err)
+	}
+	l.entries = every[:4] // a beginning
+	if _, err := check(l.file(t, 9), l.key); !errors.Is(err, ErrSelection) {
+		t.Errorf("a beginning: %v", err)
+	}
+	l.entries = []*heyanv1.ListLogEntriesResponse{every[2], every[6], every[5]}
+	disordered := l.file(t, 9)
+	for name, c := range map[string]struct {
+		text string
+		key  tree.Verifier
+		kind string
+	}{
+		"changed":      {strings.Replace(some, `"id":"client-5"`, `"id":"client-7"`, 1), l.key, Tampered},
+		"a line less":  {some[strings.Index(some, "\n")+1:], l.key, Missing},
+		"out of order": {disordered, l.key, Tampered},
+		"another key":  {some, newLog(t, 1).key, Unverifiable},
+	} {
+		answer, err := check(c.text, c.key)
+		if err != nil || answer.GetWhole() || answer.GetFindings()[0].GetKind() != c.kind {
+			t.Errorf("%s: %v, %v", name, answer.GetFindings(), err)
+		}
+	}
 }
 
 func verify(t *testing.T, text string, key tree.Verifier, outside ...[]byte) *heyanv1.VerifyLogResponse {

@@ -22,18 +22,22 @@ const (
 // maxFindings bounds what is listed; a file of another log would differ in every line.
 const maxFindings = 100
 
+// ErrSelection says that a file holds the records that pass a filter: those are as their leaves say, and nothing can be
+// said of whether they are all.
+var ErrSelection = errors.New("a selection: cannot be proven whole")
+
 // ErrNoFile says that a file is not one of saved records.
 var ErrNoFile = errors.New("not a file of saved log records")
 
 // Verify verifies the file that open opens, which it reads twice: first for the checkpoint at its end, then for the
 // records. name stands in findings. outside is further signed checkpoints, kept elsewhere. An error says that the file
-// could not be read; what is wrong with its content is in the findings.
+// could not be read, or is a selection ([ErrSelection]); what is wrong with its content is in the findings.
 func Verify(open func() (io.ReadCloser, error), name string, key tree.Verifier, outside [][]byte) (*heyanv1.VerifyLogResponse, error) {
 	end, err := readEnd(open)
 	if err != nil {
 		return nil, err
 	}
-	v := &verification{name: name, key: key, want: map[uint64]tree.Hash{}, answer: &heyanv1.VerifyLogResponse{}}
+	v := &verification{name: name, key: key, selection: len(end.Selection) > 0, want: map[uint64]tree.Hash{}, answer: &heyanv1.VerifyLogResponse{}}
 	covered := v.checkpoint(end)
 	anchors := v.outside(outside)
 	in, err := open()
@@ -45,19 +49,25 @@ func Verify(open func() (io.ReadCloser, error), name string, key tree.Verifier, 
 		return nil, err
 	}
 	v.close(end, covered, anchors)
+	if v.answer.GetWhole() && v.partial {
+		return nil, ErrSelection
+	}
 	return v.answer, nil
 }
 
 // verification is the state of one run over the records.
 type verification struct {
-	name    string
-	key     tree.Verifier
-	want    map[uint64]tree.Hash // signed roots by size
-	edge    tree.Frontier
-	read    uint64
-	broken  bool // the records do not follow each other from 0
-	reached map[uint64]bool
-	answer  *heyanv1.VerifyLogResponse
+	name      string
+	key       tree.Verifier
+	want      map[uint64]tree.Hash // signed roots by size
+	edge      tree.Frontier
+	read      uint64
+	broken    bool   // the records do not follow each other from 0
+	after     uint64 // one more than the newest index, to find records of a selection that are out of order
+	selection bool   // the file says that it is one
+	partial   bool   // and it is: something is not there
+	reached   map[uint64]bool
+	answer    *heyanv1.VerifyLogResponse
 }
 
 func (v *verification) find(kind string, index uint64, text string) {
@@ -131,8 +141,12 @@ func (v *verification) record(entry Entry) {
 		v.find(Tampered, entry.Index, "the record is of another origin")
 		v.broken = true
 	}
+	if v.selection && entry.Index < v.after {
+		v.find(Tampered, entry.Index, "the record stands after a later one")
+	}
+	v.after = entry.Index + 1
 	if entry.Index != v.edge.Size() && !v.broken {
-		v.find(Missing, v.edge.Size(), fmt.Sprintf("record %d follows where record %d belongs", entry.Index, v.edge.Size()))
+		v.gap(Missing, v.edge.Size(), fmt.Sprintf("record %d follows where record %d belongs", entry.Index, v.edge.Size()))
 		v.broken = true
 	}
 	v.read++
@@ -141,6 +155,15 @@ func (v *verification) record(entry Entry) {
 	}
 	v.edge.Append(tree.LeafHash(entry.Leaf), nil)
 	v.compare()
+}
+
+// gap notes that records are not there, which is no finding in a file that says so.
+func (v *verification) gap(kind string, index uint64, text string) {
+	if v.selection {
+		v.partial = true
+		return
+	}
+	v.find(kind, index, text)
 }
 
 // compare holds the tree so far against what was signed for its size.
@@ -165,7 +188,7 @@ func (v *verification) close(end End, covered uint64, anchors []tree.Checkpoint)
 	if !v.broken && v.answer.GetCheckpoint() != nil {
 		switch {
 		case v.read < covered:
-			v.find(Unverifiable, v.read, fmt.Sprintf("the checkpoint covers %d records, the file holds %d of them", covered, v.read))
+			v.gap(Unverifiable, v.read, fmt.Sprintf("the checkpoint covers %d records, the file holds %d of them", covered, v.read))
 		case v.read > covered:
 			v.find(Unverifiable, covered, fmt.Sprintf("the checkpoint covers %d records, the file holds %d", covered, v.read))
 		}
@@ -174,7 +197,7 @@ func (v *verification) close(end End, covered uint64, anchors []tree.Checkpoint)
 		if v.reached[anchor.Size] {
 			v.answer.Anchored++
 		} else if anchor.Size > v.read || v.broken {
-			v.find(Unverifiable, anchor.Size, "an outside checkpoint covers more records than can be followed here")
+			v.gap(Unverifiable, anchor.Size, "an outside checkpoint covers more records than can be followed here")
 		}
 	}
 	v.answer.Whole = len(v.answer.GetFindings()) == 0
