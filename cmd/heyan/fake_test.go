@@ -180,7 +180,7 @@ func (f *fake) newest(method string) string {
 
 func (f *fake) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	if strings.HasPrefix(info.FullMethod, "/grpc.health.") {
-		return handle(ctx, request)
+		return f.health(ctx, request, handle)
 	}
 	who, err := f.caller(ctx, info.FullMethod)
 	if err != nil {
@@ -193,6 +193,21 @@ func (f *fake) unary(ctx context.Context, request any, info *grpc.UnaryServerInf
 		return nil, err
 	}
 	return handle(context.WithValue(ctx, fakeKey{}, who), request)
+}
+
+// health refuses a probe that carries a credential.
+func (f *fake) health(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	if from, _ := peer.FromContext(ctx); len(md.Get("authorization")) > 0 || len(from.AuthInfo.(credentials.TLSInfo).State.PeerCertificates) > 0 {
+		return nil, refuse(codes.Internal, "CREDENTIAL_SENT", "FIX_REQUEST")
+	}
+	switch request.(*grpc_health_v1.HealthCheckRequest).GetService() {
+	case "limited":
+		return nil, refuse(codes.ResourceExhausted, "RATE_LIMITED", "RETRY_SAME_ID")
+	case "gone":
+		return nil, status.Error(codes.Unavailable, "closing")
+	}
+	return handle(ctx, request)
 }
 
 func (f *fake) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {

@@ -186,6 +186,10 @@ const approvalID = "0190-approval"
 func (f *fake) SetOperator(_ context.Context, r *heyanv1.SetOperatorRequest) (*heyanv1.Operator, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if cause, ok := strings.CutPrefix(r.GetApproval(), "0190-"); ok && strings.ToUpper(cause) == cause {
+		return nil, refuse(codes.FailedPrecondition, "APPROVAL_REQUIRED", "ASK_OPERATOR",
+			&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: "approval", Reason: cause}}})
+	}
 	if r.GetApproval() == "" || !f.approved[r.GetApproval()] {
 		return nil, refuse(codes.FailedPrecondition, "APPROVAL_REQUIRED", "ASK_OPERATOR", "approval", approvalID)
 	}

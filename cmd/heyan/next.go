@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"github.com/heyan-project/heyan/verifier/field"
+	"github.com/heyan-project/heyan/verifier/role"
 )
 
 // next says which commands help after a refusal, "" lines excluded.
 func (a *app) next(r refusal) []string {
 	switch r.Reason {
 	case "APPROVAL_REQUIRED":
-		return a.nextApproval(r.Metadata["approval"])
+		return a.nextApproval(r)
 	case "CREDENTIAL_MISSING":
 		return []string{"name a credential: --profile NAME, --cert-file with --key-file, or HEYAN_API_KEY_FILE"}
 	case "CREDENTIAL_INVALID", "CREDENTIAL_EXPIRED":
@@ -53,6 +54,16 @@ func (a *app) next(r refusal) []string {
 	return nil
 }
 
+// cause is what a refusal says of a member of the request, "" for nothing.
+func (r refusal) cause(member string) string {
+	for _, v := range r.Fields {
+		if v.Field == member {
+			return v.Cause
+		}
+	}
+	return ""
+}
+
 // aboutValues reports whether a refusal names one of the six fields.
 func (r refusal) aboutValues() bool {
 	return slices.ContainsFunc(r.Fields, func(v violation) bool {
@@ -69,8 +80,21 @@ func (a *app) nextEntry(entry string) []string {
 	return []string{"an auditor reads the record: heyan log get " + entry}
 }
 
-// nextApproval is the two commands that carry out an act of two persons.
-func (a *app) nextApproval(id string) []string {
+// nextApproval is the commands that carry out an act of two persons: what to do depends on why the approval that was
+// named, if any, does not let it pass.
+func (a *app) nextApproval(r refusal) []string {
+	anew := "ask anew: " + commandLine(withoutFlag(a.args, "--approval"))
+	switch r.cause("approval") {
+	case role.CauseOtherContent:
+		return []string{"see what was approved, and repeat exactly that: heyan approval list", "or " + anew}
+	case role.CauseUsed:
+		return []string{"see what was done: heyan approval list", "to do it once more, " + anew}
+	case role.CauseRejected:
+		return []string{"see why: heyan approval list --state rejected -o json", "then " + anew}
+	case role.CauseLapsed:
+		return []string{anew}
+	}
+	id := r.Metadata["approval"]
 	if id == "" {
 		return []string{"another person sees what waits: heyan approval list"}
 	}
