@@ -27,7 +27,9 @@ type suite struct {
 type place struct {
 	Origin string
 	// File is the number that the file system gave the file that makes the log's directory a log; 0 = it gives none.
-	// Moving the directory within its file system keeps the number; a copy, or a restored backup, has another one.
+	// Moving the directory within its file system keeps the number; a copy, or a restored backup, has another one. On
+	// a file system that gives other numbers after it was mounted again, such as some network mounts, every start is
+	// refused: the log does not belong there.
 	File uint64
 }
 
