@@ -31,6 +31,7 @@ type arrival struct {
 	ctx    context.Context
 	cancel context.CancelFunc // ends the wait for the message
 	timer  *time.Timer
+	stay   func() bool // the call goes on: its end is no longer the end of the wait
 	taken  atomic.Bool // by the chain, when the message has come, or by whoever cuts the call
 }
 
@@ -113,14 +114,16 @@ type arrivals struct {
 	open map[*arrival]struct{}
 }
 
-// expect bounds how long a unary call may be open without a message.
+// expect bounds how long a unary call may be open without a message, and sees to it that one that ends before its
+// message has come leaves a record, and nothing else.
 func (s *Server) expect(ctx context.Context, a *arrival) context.Context {
 	a.begun = time.Now()
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	s.arrivals.mu.Lock()
+	defer s.arrivals.mu.Unlock()
 	s.arrivals.open[a] = struct{}{}
-	s.arrivals.mu.Unlock()
 	a.timer = time.AfterFunc(min(s.Silence, unaryDeadline), func() { s.cut(a, fault.New(fault.DeadlineReached)) })
+	a.stay = context.AfterFunc(a.ctx, func() { s.cut(a, rpcerr.FromError(a.ctx.Err())) })
 	return a.ctx
 }
 
@@ -132,6 +135,8 @@ func (s *Server) take(a *arrival) bool {
 	s.arrivals.mu.Lock()
 	delete(s.arrivals.open, a)
 	s.arrivals.mu.Unlock()
+	a.timer.Stop()
+	a.stay()
 	return true
 }
 
@@ -145,21 +150,17 @@ func (s *Server) arrived(ctx context.Context) (release func(), err error) {
 	if !s.take(a) {
 		return nil, status.FromContextError(context.Canceled).Err() // and has its record
 	}
-	a.timer.Stop()
 	return a.cancel, nil
 }
 
-// cut ends a unary call whose message has not come, with its record. Its caller is told CANCELLED by grpc-go.
+// cut ends a unary call whose message has not come, with its record. Its caller, if it is there, is told CANCELLED by
+// grpc-go.
 func (s *Server) cut(a *arrival, why *fault.Fault) {
 	if !s.take(a) {
 		return
 	}
-	gone := a.ctx.Err() != nil
 	_, call, r, refused := s.admit(context.WithoutCancel(a.ctx), a.method)
 	a.cancel()
-	if gone {
-		why = fault.New(fault.CallerCancelled)
-	}
 	if refused == nil {
 		refused = why
 	}

@@ -86,6 +86,41 @@ func TestACallWithoutItsMessage(t *testing.T) {
 	}
 }
 
+// TestCallsThatEndBeforeTheirMessage leave a record each, and nothing that waits.
+func TestCallsThatEndBeforeTheirMessage(t *testing.T) {
+	w := newWorld(t, servertest.Options{})
+	gone := func(conn *grpc.ClientConn) {
+		ctx, cancel := context.WithCancel(context.Background())
+		_, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, unary)
+		must(t, err)
+		for deadline := time.Now().Add(10 * time.Second); w.Waiting() == 0 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}
+	for name, call := range map[string]func(*grpc.ClientConn){
+		"given up":  gone,
+		"too large": func(conn *grpc.ClientConn) { send(conn, unary, make([]byte, 12<<20+1)) },
+		"none": func(conn *grpc.ClientConn) {
+			stream, err := conn.NewStream(context.Background(), &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, unary)
+			must(t, err)
+			must(t, stream.CloseSend())
+			if err := stream.RecvMsg(&heyanv1.VerifyResponse{}); err == nil {
+				t.Error("answered nothing")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			from := w.Log.Size()
+			call(w.bank.Conn)
+			records := eventually(t, w, from, "verification.verify CANCELLED CALLER_CANCELLED")
+			if records[0].Actor.ID != "bank" || w.Waiting() != 0 {
+				t.Errorf("recorded of %q, %d waiting", records[0].Actor.ID, w.Waiting())
+			}
+		})
+	}
+}
+
 // TestCompressedMessages are refused before they are unpacked, with a record.
 func TestCompressedMessages(t *testing.T) {
 	w := newWorld(t, servertest.Options{})

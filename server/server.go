@@ -7,10 +7,12 @@
 //
 // Not guaranteed: that a reply arrives, or that an administrative change whose record fails to be written is
 // undone; the log then stops, and the change is compared by an operator. Calls of strangers are counted per
-// address, not recorded one by one. What grpc-go refuses by itself, after the headers and before the chain, leaves
-// no record and has no typed reason: a message above 12 MiB, a unary call that ends without a message or with two,
-// a path that is no method's, an encoding other than gzip that is not identity (gzip is refused with a record). The
-// same holds for frames that break HTTP/2. The connection's log-out, with its bytes, is all that shows of them.
+// address, not recorded one by one. A unary
+// call that ends before its whole message has come has a record with the reason CALLER_CANCELLED, and no typed status:
+// what its caller gave up, and what grpc-go refuses by itself, a message above 12 MiB, none or two of them, an encoding
+// other than identity and gzip (gzip is refused with a reason). Which of them it was, is not known. The same refusals
+// within a stream end that with the record of the stream. A call with an identity whose path is that of no method at
+// all ("/x"), and frames that break HTTP/2, leave no record.
 //
 // Bounded for strangers: they are turned away when their headers have come (arrival.go), may have few calls open on
 // a connection, send little on it while they have, and hold few connections (package transport).
