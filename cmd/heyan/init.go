@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +32,8 @@ type firstStart struct {
 	hosts                   []string
 	development             bool
 	certificateLife         time.Duration
+
+	logKey string // verifier key of the network log, once it was begun
 }
 
 func initCommand(a *app) *cobra.Command {
@@ -84,7 +89,7 @@ the cause. Receipts of the old log's answers can no longer be read from this ser
 	flags.StringVar(&f.system, "system", "", "person A: system administrator and privacy officer")
 	flags.StringVar(&f.security, "security", "", "person B: security administrator and privacy officer")
 	flags.StringVar(&f.audit, "audit", "", "person C: audit administrator")
-	flags.StringSliceVar(&f.hosts, "host", []string{"localhost", "127.0.0.1"}, "names and addresses of the server, for its certificate")
+	flags.StringSliceVar(&f.hosts, "host", []string{"localhost", "127.0.0.1"}, "names and addresses of the server, for its certificate; localhost, 127.0.0.1 and ::1 are always in it")
 	return c
 }
 
@@ -99,32 +104,81 @@ func (f *firstStart) people() []bootstrap.Person {
 
 // run lays out the folder, makes store and log, and binds the people: records 0…n of the log.
 func (f *firstStart) run(ctx context.Context, a *app) (*bootstrap.Laid, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	laid, err := bootstrap.Lay(bootstrap.Options{
+		Dir: f.dir, Node: f.node, Region: f.region, Hosts: f.certified(), Listen: f.listen, StatusListen: f.statusListen,
+		Production: !f.development, Reflection: f.development, People: f.people(), Life: f.certificateLife, Now: a.Now(), Random: a.Rand,
+	})
+	var wrong *config.Errors
+	if errors.As(err, &wrong) {
+		return nil, usageError(inOneLine(wrong.Named(flagNames)), "see: heyan init --help")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := f.begin(ctx, a, laid); err != nil {
+		return nil, errors.Join(err, laid.Undo())
+	}
+	return laid, nil
+}
+
+// flagNames are the flags that state members of the configuration.
+var flagNames = map[string]string{"node": "--node", "region": "--region", "listen": "--listen", "status_listen": "--status-listen"}
+
+// check refuses what the configuration does not tell of.
+func (f *firstStart) check() error {
 	seen := map[string]bool{}
 	for _, p := range f.people() {
 		if !product.ValidSlug(p.ID) {
-			return nil, usageError("a person's name here is a slug: 1 to 64 of a-z, 0-9 and -", "")
+			return usageError("a person's name here is a slug: 1 to 64 of a-z, 0-9 and -", "")
+		}
+		if p.ID == "ca" || p.ID == "server" {
+			return usageError("ca and server are no people: certs/ca.pem and certs/server.pem are the installation's own", "")
 		}
 		if seen[p.ID] {
-			return nil, usageError("three different people: one person holds at most one of the three administrator roles", "")
+			return usageError("three different people: one person holds at most one of the three administrator roles", "")
 		}
 		seen[p.ID] = true
 	}
-	laid, err := bootstrap.Lay(bootstrap.Options{
-		Dir: f.dir, Node: f.node, Region: f.region, Hosts: f.hosts, Listen: f.listen, StatusListen: f.statusListen,
-		Production: !f.development, Reflection: f.development, People: f.people(), Life: f.certificateLife, Now: a.Now(), Random: a.Rand,
-	})
-	if err != nil {
-		return nil, err
+	if len(f.hosts) == 0 {
+		return usageError("--host names at least one name or address of the server", "")
 	}
+	for _, host := range f.hosts {
+		if net.ParseIP(host) == nil && !hostName.MatchString(host) {
+			return usageError("--host: a DNS name or an address, without port", "e.g. --host verify.example.cn,203.0.113.7")
+		}
+	}
+	return nil
+}
+
+// hostName is a DNS name, perhaps with a wildcard in front (RFC 1123, section 2.1; RFC 6125, section 6.4.3).
+var hostName = regexp.MustCompile(`^(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+// certified is what the server's certificate names: its hosts, and always this machine, for probes and first steps.
+func (f *firstStart) certified() []string {
+	names := slices.Clone(f.hosts)
+	for _, name := range []string{"localhost", "127.0.0.1", "::1"} {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// begin makes store and log of a folder that is laid out, and binds the people.
+func (f *firstStart) begin(ctx context.Context, a *app, laid *bootstrap.Laid) error {
 	c, err := config.Load(laid.Config)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s, err := openState(ctx, c, true, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return laid, errors.Join(f.bind(ctx, a, s, laid), s.close(), f.profiles(laid))
+	f.logKey = s.log.Key()
+	return errors.Join(f.bind(ctx, a, s, laid), s.close(), f.profiles(laid))
 }
 
 // bind binds the first people. They are bound by nobody.
@@ -158,8 +212,10 @@ func (f *firstStart) bind(ctx context.Context, a *app, s *state, laid *bootstrap
 func (f *firstStart) profiles(laid *bootstrap.Laid) error {
 	file := &profile.File{Profiles: map[string]profile.Profile{}}
 	address := f.listen
-	if host, port, ok := strings.Cut(f.listen, ":"); ok && (host == "0.0.0.0" || host == "") {
-		address = f.hosts[0] + ":" + port
+	if host, port, err := net.SplitHostPort(f.listen); err == nil {
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			address = net.JoinHostPort(f.hosts[0], port)
+		}
 	}
 	for _, p := range f.people() {
 		file.Profiles[p.ID] = profile.Profile{
@@ -173,21 +229,29 @@ func (f *firstStart) profiles(laid *bootstrap.Laid) error {
 func (f *firstStart) explain(a *app, laid *bootstrap.Laid) error {
 	_, err := fmt.Fprintf(a.Out, `%[1]s is ready. Three people run it, and nobody else has an account:
 
-  A  %-20[2]s system_admin, privacy_officer     %[3]s
-  B  %-20[4]s security_admin, privacy_officer   %[5]s
-  C  %-20[6]s audit_admin                       %[7]s
+  A  %-20[2]s system_admin, privacy_officer
+  B  %-20[3]s security_admin, privacy_officer
+  C  %-20[4]s audit_admin
+
+The network log's verifier key. Write this down, away from this machine: with it, and with nothing else that lies here,
+anybody proves later that the log is whole.
+
+  %[5]s
 
 Now
-  1. copy %[8]s to a safe place, offline
-  2. give each person their own .key and remove it here; move certs/ca.key offline too
-  3. heyan serve --config %[9]s
+  1. copy %[6]s to a safe place, offline
+  2. give each person four files, in these places of a folder of theirs, and remove their .key here:
+       profiles.yaml   certs/ca.pem   certs/NAME.pem   certs/NAME.key
+     then HEYAN_CONFIG_HOME names that folder; move certs/ca.key offline too
+  3. heyan serve --config %[7]s
 
-First acts, each by its person (HEYAN_CONFIG_HOME=%[1]s):
+First acts, each by its person (on this machine HEYAN_CONFIG_HOME=%[8]s):
+  heyan --profile %[2]s dataset import people.csv --dataset people      what answers come from
+  heyan --profile %[3]s dataset activate people/1                       by another person than imported it
   heyan --profile %[2]s client create acme --name "ACME Ltd" --allowed-source 203.0.113.0/24
   heyan --profile %[2]s credential issue acme --api-key --out acme.key
-  heyan --profile %[4]s entitlement set acme id2 --purpose account_opening --handler-role handler --expire 2030-01-01
-  heyan --profile %[6]s log tail
-`, f.dir, f.system, laid.File(f.system+".pem"), f.security, laid.File(f.security+".pem"), f.audit, laid.File(f.audit+".pem"),
-		filepath.Join(f.dir, "keys"), laid.Config)
+  heyan --profile %[3]s entitlement set acme id2 --purpose account_opening --handler-role handler --expire 2030-01-01
+  heyan --profile %[4]s log tail
+`, f.dir, f.system, f.security, f.audit, f.logKey, filepath.Join(f.dir, "keys"), laid.Config, shellQuote(f.dir))
 	return err
 }

@@ -5,7 +5,9 @@
 //	DIR/certs/       a CA of Heyan's own, the server's certificate, one for each person
 //	DIR/data/        the data directory, made by whoever opens it
 //
-// A file that exists is never overwritten: a second run on the same folder is an error.
+// A file that exists is never overwritten: a second run on the same folder is an error. Nothing is written before
+// everything was checked, and what was made is removed again where a later step fails ([Laid.Undo]); only a process that
+// is killed in between leaves a folder that has to be moved away.
 package bootstrap
 
 import (
@@ -13,11 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/template"
 	"time"
 
+	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
 	"github.com/heyan-project/heyan/server/pki"
 	"github.com/heyan-project/heyan/verifier/role"
@@ -48,6 +52,9 @@ type Options struct {
 	Random       io.Reader
 }
 
+// names are what a first start makes in the folder, the configuration last.
+var names = []string{"keys", "certs", "data", "profiles.yaml", "heyan.yaml"}
+
 // ErrExists means that the folder holds a configuration already.
 var ErrExists = errors.New("this folder holds a configuration already: nothing was changed")
 
@@ -59,14 +66,16 @@ type Laid struct {
 	dir    string
 	now    time.Time
 	life   time.Duration
+	made   []string // what was not there before: to remove where a later step fails
+	within []string // empty folders that were there before: to empty again
 }
 
 var configText = template.Must(template.New("config").Parse(`# Heyan's configuration. Every member: deploy/config/heyan.yaml.
-node: {{.Node}}
-region: {{.Region}}
+node: {{printf "%q" .Node}}
+region: {{printf "%q" .Region}}
 production: {{.Production}}
-listen: "{{.Listen}}"
-status_listen: "{{.StatusListen}}"
+listen: {{printf "%q" .Listen}}
+status_listen: {{printf "%q" .StatusListen}}
 data_dir: data
 tls:
   certificate: certs/server.pem
@@ -82,24 +91,72 @@ keys:
 reflection: {{.Reflection}}
 `))
 
-// Lay lays out the folder.
+// Lay lays out the folder, whole or not at all.
 func Lay(o Options) (*Laid, error) {
-	l := &Laid{Config: filepath.Join(o.Dir, "heyan.yaml"), CAFile: filepath.Join(o.Dir, "certs", "ca.pem"), dir: o.Dir, now: o.Now, life: o.Life}
-	if _, err := os.Stat(l.Config); err == nil {
-		return nil, fmt.Errorf("%s: %w", o.Dir, ErrExists)
-	}
-	if err := l.keys(o); err != nil {
-		return nil, err
-	}
-	if err := l.certificates(o); err != nil {
-		return nil, err
-	}
 	var text bytes.Buffer
 	if err := configText.Execute(&text, o); err != nil {
 		return nil, err
 	}
-	// The configuration comes last: where it stands, everything else does.
-	return l, keyfile.Write(l.Config, text.Bytes())
+	if _, err := config.Parse(text.Bytes(), o.Dir); err != nil {
+		return nil, err
+	}
+	l := &Laid{Config: filepath.Join(o.Dir, "heyan.yaml"), CAFile: filepath.Join(o.Dir, "certs", "ca.pem"), dir: o.Dir, now: o.Now, life: o.Life}
+	if err := l.survey(); err != nil {
+		return nil, err
+	}
+	err := l.keys(o)
+	if err == nil {
+		err = l.certificates(o)
+	}
+	if err == nil {
+		// The configuration comes last: where it stands, everything else does.
+		err = keyfile.Write(l.Config, text.Bytes())
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Undo())
+	}
+	return l, nil
+}
+
+// survey refuses a folder that holds something of a first start, and notes what is there, which is never removed.
+func (l *Laid) survey() error {
+	if _, err := os.Lstat(l.Config); err == nil {
+		return fmt.Errorf("%s: %w", l.dir, ErrExists)
+	}
+	for _, name := range names {
+		path := filepath.Join(l.dir, name)
+		inside, err := os.ReadDir(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			l.made = append(l.made, path)
+		case err == nil && len(inside) == 0:
+			l.within = append(l.within, path)
+		default:
+			return fmt.Errorf("%s is there already, without a configuration: nothing was changed; choose another folder, or move it away if it is left over from a first start that was cut off", path)
+		}
+	}
+	for path := filepath.Clean(l.dir); ; path = filepath.Dir(path) {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		l.made = append(l.made, path)
+	}
+}
+
+// Undo removes what was made, after a later step of a first start failed.
+func (l *Laid) Undo() error {
+	var errs []error
+	for _, folder := range l.within {
+		inside, err := os.ReadDir(folder)
+		errs = append(errs, err)
+		for _, entry := range inside {
+			errs = append(errs, os.RemoveAll(filepath.Join(folder, entry.Name())))
+		}
+	}
+	for _, path := range l.made {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
 }
 
 func (l *Laid) keys(o Options) error {

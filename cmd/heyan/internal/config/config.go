@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -105,6 +107,9 @@ func Default() Config {
 // Load reads and checks a file.
 func Load(path string) (*Config, error) {
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w: heyan init lays one out, and serve --config names another", path, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -138,13 +143,16 @@ func Parse(text []byte, dir string) (*Config, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, formError(err)
 	}
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("one document only")
 	}
 	c.resolve()
-	return &c, c.check()
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return &c, nil
 }
 
 // resolve makes every path absolute against the file's folder.
@@ -170,10 +178,10 @@ func (k *Keys) paths() []*string {
 
 // check returns everything that is wrong.
 func (c *Config) check() error {
-	var wrong []error
+	wrong := &Errors{}
 	require := func(ok bool, format string, args ...any) {
 		if !ok {
-			wrong = append(wrong, fmt.Errorf(format, args...))
+			wrong.add(fmt.Sprintf(format, args...))
 		}
 	}
 	require(product.ValidSlug(c.Node), "node: 1 to 64 of a-z, 0-9 and -")
@@ -192,22 +200,30 @@ func (c *Config) check() error {
 		require(*path != "", "keys.%s is missing", name)
 		require(*path == "" || !inside(c.DataDir, *path), "keys.%s lies inside data_dir: a copy of the data must not carry its keys", name)
 	}
-	for name, address := range map[string]string{"listen": c.Listen, "status_listen": c.StatusListen} {
-		host, _, err := net.SplitHostPort(address)
-		require(err == nil, "%s: host:port", name)
-		require(err != nil || c.Production || loopback(host), "%s: only loopback without production: true", name)
-	}
+	c.checkListeners(require)
 	if c.Production {
 		require(!c.Reflection, "reflection is not for production")
 		require(len(c.TLS.ClientCA) > 0, "tls.client_ca is required in production: operators sign in by certificate")
 	}
 	if _, err := c.Products(); err != nil {
-		wrong = append(wrong, fmt.Errorf("catalogue: %w", err))
+		wrong.add("catalogue: " + err.Error())
 	}
 	if _, err := field.NewRules(c.CardPrefixes); err != nil {
-		wrong = append(wrong, fmt.Errorf("card_prefixes: %w", err))
+		wrong.add("card_prefixes: " + err.Error())
 	}
-	return errors.Join(wrong...)
+	return wrong.orNil()
+}
+
+func (c *Config) checkListeners(require func(bool, string, ...any)) {
+	for _, l := range []struct{ name, address string }{{"listen", c.Listen}, {"status_listen", c.StatusListen}} {
+		host, port, err := net.SplitHostPort(l.address)
+		if err == nil {
+			_, err = strconv.ParseUint(port, 10, 16)
+		}
+		require(err == nil, "%s: wants host:port, e.g. 127.0.0.1:9443", l.name)
+		require(err != nil || c.Production || loopback(host), "%s: only loopback without production: true", l.name)
+	}
+	require(c.Listen != c.StatusListen || strings.HasSuffix(c.Listen, ":0"), "status_listen: the same address as listen; each has its own port")
 }
 
 // loopback reports whether only this machine can connect to a host.

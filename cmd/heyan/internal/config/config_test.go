@@ -57,9 +57,18 @@ func TestRefused(t *testing.T) {
 		"an empty file":                {"", "data_dir"},
 		"a tiny log file":              {good + "log: {file_size: 10}\n", "log.file_size"},
 		"a log timeout of an hour":     {good + "log: {append_timeout: 1h}\n", "append_timeout"},
+		"a near miss":                  {good + "lissten: localhost:1\n", "line 7: unknown member lissten (did you mean listen?)"},
+		"a nested near miss":           {good + "log: {file_sise: 1048576}\n", "line 7: unknown member file_sise (did you mean file_size?)"},
+		"no near miss":                 {good + "log: {plaintext: 1048576}\n", "line 7: unknown member plaintext"},
+		"a duration without unit":      {good + "limits: {drain: 20 seconds}\n", "line 7: wants a duration with its unit, such as 500ms"},
+		"a word for a number":          {good + "limits: {streams: many}\n", "line 7: wants a whole number"},
+		"a text for a list":            {good + "card_prefixes: 62\n", "line 7: wants a list"},
+		"a port of its own":            {good + "listen: 127.0.0.1:9090\n", "status_listen: the same address"},
+		"a port out of range":          {good + "listen: 127.0.0.1:99999\n", "listen: wants host:port"},
 		"an address without a port":    {good + "listen: localhost\n", "listen"},
 	} {
-		if _, err := config.Parse([]byte(c.text), "/etc/heyan"); err == nil || !strings.Contains(err.Error(), c.says) {
+		_, err := config.Parse([]byte(c.text), "/etc/heyan")
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "yaml:") || strings.Contains(err.Error(), "config.") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
