@@ -11,8 +11,10 @@ package keyfile
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -72,6 +74,13 @@ func Read(path string, kind Kind) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, ErrFormat)
 	}
 	return key, nil
+}
+
+// ID names a key without telling it: the first four bytes of SHA-256("heyan key id v1", 0, kind, 0, key), hexadecimal.
+// Ids of the digest chain are made likewise by package digest.
+func ID(kind Kind, key []byte) string {
+	sum := sha256.Sum256(append([]byte("heyan key id v1\x00"+string(kind)+"\x00"), key...))
+	return hex.EncodeToString(sum[:4])
 }
 
 // ReadSigning returns the signing key of a file.

@@ -126,3 +126,19 @@ func TestTLSKey(t *testing.T) {
 		t.Error("a key as certificate")
 	}
 }
+
+// An id tells keys and kinds apart, and stays the same for as long as a key does.
+func TestID(t *testing.T) {
+	key := []byte(strings.Repeat("k", keyfile.Size))
+	if got := keyfile.ID(keyfile.SubjectSeal, key); got != "ee9d509c" {
+		t.Errorf("the id of a known key is %s", got)
+	}
+	seen := map[string]bool{}
+	for _, kind := range []keyfile.Kind{keyfile.SubjectSeal, keyfile.BusinessSeal, keyfile.RegistrySeal, keyfile.LogSeal, keyfile.LogSign} {
+		seen[keyfile.ID(kind, key)] = true
+		seen[keyfile.ID(kind, key[1:])] = true
+	}
+	if len(seen) != 10 {
+		t.Errorf("%d ids of ten keys", len(seen))
+	}
+}
