@@ -7,12 +7,13 @@
 //
 // Not guaranteed: that a reply arrives, or that an administrative change whose record fails to be written is
 // undone; the log then stops, and the change is compared by an operator. Calls of strangers are counted per
-// address, not recorded one by one. A unary
-// call that ends before its whole message has come has a record with the reason CALLER_CANCELLED, and no typed status:
-// what its caller gave up, and what grpc-go refuses by itself, a message above 12 MiB, none or two of them, an encoding
-// other than identity and gzip (gzip is refused with a reason). Which of them it was, is not known. The same refusals
-// within a stream end that with the record of the stream. A call with an identity whose path is that of no method at
-// all ("/x"), and frames that break HTTP/2, leave no record.
+// address, not recorded one by one.
+//
+// A unary call that ends before its whole message has come leaves a record with the reason CALLER_CANCELLED, and
+// its caller gets no typed status. That is what the caller gave up, and what grpc-go refuses by itself: a message
+// above 12 MiB, none or two of them, an encoding that is not registered (gzip, which is, is refused with a reason).
+// Which of them it was is not known. A stream that ends so has the records of a stream. A call with an identity
+// whose path names no method at all ("/x"), and frames that break HTTP/2, leave no record.
 //
 // Bounded for strangers: they are turned away when their headers have come (arrival.go), may have few calls open on
 // a connection, send little on it while they have, and hold few connections (package transport).
