@@ -129,30 +129,38 @@ func LoadUnchecked(path string) (*Config, error) {
 	}
 	c := Default()
 	c.dir = filepath.Dir(path)
-	if err := yaml.Unmarshal(text, &c); err != nil {
+	if err := yaml.Unmarshal(text, &c); err != nil && !partly(err) {
 		return nil, err
 	}
 	c.resolve()
 	return &c, nil
 }
 
-// Parse reads and checks a configuration whose relative paths start at dir.
+// Parse reads and checks a configuration whose relative paths start at dir. What is wrong is an [*Errors].
 func Parse(text []byte, dir string) (*Config, error) {
 	c := Default()
 	c.dir = dir
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
+	wrong := &Errors{}
 	if err := decoder.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, formError(err)
+		wrong.form(err)
+		if !partly(err) {
+			return nil, wrong
+		}
+	} else if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, &Errors{[]string{"one document only"}}
 	}
-	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("one document only")
-	}
+	// What could be read is checked all the same: everything that is wrong is said at once.
 	c.resolve()
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	return &c, nil
+	c.check(wrong)
+	return &c, wrong.orNil()
+}
+
+// partly reports whether yaml read all that it could, and complains of the rest.
+func partly(err error) bool {
+	var several *yaml.TypeError
+	return errors.As(err, &several)
 }
 
 // resolve makes every path absolute against the file's folder.
@@ -176,9 +184,8 @@ func (k *Keys) paths() []*string {
 	return []*string{&k.Digest, &k.Subject, &k.Business, &k.Registry, &k.LogSeal, &k.LogSign}
 }
 
-// check returns everything that is wrong.
-func (c *Config) check() error {
-	wrong := &Errors{}
+// check adds everything that is wrong.
+func (c *Config) check(wrong *Errors) {
 	require := func(ok bool, format string, args ...any) {
 		if !ok {
 			wrong.add(fmt.Sprintf(format, args...))
@@ -211,7 +218,6 @@ func (c *Config) check() error {
 	if _, err := field.NewRules(c.CardPrefixes); err != nil {
 		wrong.add("card_prefixes: " + err.Error())
 	}
-	return wrong.orNil()
 }
 
 func (c *Config) checkListeners(require func(bool, string, ...any)) {

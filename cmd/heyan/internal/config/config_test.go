@@ -76,8 +76,8 @@ func TestRefused(t *testing.T) {
 
 // Everything that is wrong is said at once.
 func TestAllAtOnce(t *testing.T) {
-	_, err := config.Parse([]byte("node: X Y\nregion: us\n"), "/")
-	for _, says := range []string{"node", "region", "data_dir", "tls.certificate", "keys.log_sign"} {
+	_, err := config.Parse([]byte("node: X Y\nregion: us\nlissten: x\nproduction: perhaps\n"), "/")
+	for _, says := range []string{"line 3: unknown member", "line 4: wants true or false", "node", "region", "data_dir", "tls.certificate", "keys.log_sign"} {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q is not said: %v", says, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -15,6 +16,9 @@ type Errors struct{ lines []string }
 
 // Error implements error, a line for each.
 func (e *Errors) Error() string { return strings.Join(e.lines, "\n") }
+
+// Lines returns each of what is wrong.
+func (e *Errors) Lines() []string { return slices.Clone(e.lines) }
 
 // Named returns the same with other names of members, for whoever stated them by other means than a file.
 func (e *Errors) Named(names map[string]string) error {
@@ -44,13 +48,13 @@ var (
 	prefix        = regexp.MustCompile(`^yaml: (unmarshal errors:\s*)?`)
 )
 
-// formError says in words of the file what is wrong with its form. It repeats names of members, never values.
-func formError(err error) error {
+// form adds what is wrong with the form of a file, in the file's own words. It repeats names of members, never values.
+func (e *Errors) form(err error) {
 	var several *yaml.TypeError
 	if !errors.As(err, &several) {
-		return &Errors{[]string{prefix.ReplaceAllString(err.Error(), "")}}
+		e.add(prefix.ReplaceAllString(err.Error(), ""))
+		return
 	}
-	wrong := &Errors{}
 	for _, line := range several.Errors {
 		switch m := unknownMember.FindStringSubmatch(line); {
 		case m != nil:
@@ -60,16 +64,15 @@ func formError(err error) error {
 			}
 		default:
 			if m := wrongForm.FindStringSubmatch(line); m != nil {
-				line = "line " + m[1] + ": wants " + form(m[2])
+				line = "line " + m[1] + ": wants " + formOf(m[2])
 			}
 		}
-		wrong.add(line)
+		e.add(line)
 	}
-	return wrong
 }
 
-// form is what a member of a type holds.
-func form(goType string) string {
+// formOf is what a member of a type holds.
+func formOf(goType string) string {
 	switch {
 	case goType == "time.Duration":
 		return "a duration with its unit, such as 500ms, 20s or 5m"
