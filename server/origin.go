@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"github.com/heyan-project/heyan/server/api"
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog"
@@ -23,7 +21,7 @@ const remedy = "; put the newer log directory back, or begin a new origin: heyan
 
 // Log is what the store is compared with: a *netlog.Log, or a *netlog.Reader of one that is written no more.
 type Log interface {
-	tlog.HashReader
+	ReadHashes(indexes []int64) ([]tree.Hash, error)
 	Origin() string
 	Key() string // C2SP signed-note verifier key
 	Size() uint64

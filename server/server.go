@@ -178,7 +178,8 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.StreamInterceptor(s.stream),
 		grpc.UnknownServiceHandler(s.unknown),
 		grpc.InTapHandle(s.headers),
-		grpc.RPCDecompressor(plain{}), //nolint:staticcheck // nothing else keeps a registered decompressor from being used
+		//lint:ignore SA1019 nothing else keeps a decompressor that a dependency registered from being used
+		grpc.RPCDecompressor(plain{}),
 		grpc.MaxRecvMsgSize(maxReceive),
 		grpc.MaxHeaderListSize(maxMetadata),
 		grpc.MaxConcurrentStreams(uint32(s.Streams)),

@@ -11,9 +11,6 @@ import (
 // Body collects the records of one batch. The zero Body is empty. It is not safe for concurrent use.
 type Body struct{ b []byte }
 
-// tagRoom is what sealing adds to a body.
-const tagRoom = 16
-
 // Add appends a record. It keeps no reference to it.
 func (b *Body) Add(leaf []byte) {
 	if len(b.b) == 0 {
