@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
@@ -144,20 +142,13 @@ func checkSeals(c *config.Config) (wrong []error) {
 		if key.folder == "" || err != nil {
 			continue // checkFiles tells of it
 		}
-		files, err := sealed.NewFS(vfs.Default, secret, nil)
-		if err != nil {
-			wrong = append(wrong, err)
-			continue
-		}
-		file, err := files.Open(filepath.Join(c.DataDir, "store", key.folder, "FORMAT"))
+		err = sealed.CheckKey(filepath.Join(c.DataDir, "store", key.folder), secret)
 		switch {
 		case errors.Is(err, sealed.ErrWrongKey):
 			wrong = append(wrong, fmt.Errorf("%s: %s holds key %s, and the data in %s is sealed under another one", key.member, key.path,
 				keyfile.ID(key.kind, secret), c.DataDir))
 		case err != nil:
 			wrong = append(wrong, err)
-		default:
-			wrong = append(wrong, file.Close())
 		}
 	}
 	return wrong

@@ -116,3 +116,17 @@ func syncDir(files vfs.FS, dir string) error {
 	}
 	return errors.Join(opened.Sync(), opened.Close())
 }
+
+// CheckKey reports whether a key opens the database in a directory, without opening it: nil, [ErrWrongKey], or why
+// that cannot be told. It changes nothing, and a running server may have the database open.
+func CheckKey(dir string, storeKey []byte) error {
+	files, err := NewFS(vfs.Default, storeKey, nil)
+	if err != nil {
+		return err
+	}
+	file, err := files.Open(files.PathJoin(dir, formatName))
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
