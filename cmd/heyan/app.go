@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -29,8 +30,9 @@ type app struct {
 	output  string
 	quiet   bool
 
-	submitted []string // values that went to a server: no error may show them
-	requestID string   // of a verification, for the hint to retry
+	command   *cobra.Command // the one that runs, once its flags are read
+	submitted []string       // values that went to a server: no error may show them
+	requestID string         // of a verification, for the hint to retry
 }
 
 // json reports whether answers are printed for a program.
@@ -177,6 +179,14 @@ func callEntry(err error) string {
 
 // pageSize is how much of a listing is asked for at once.
 const pageSize = 1000
+
+// minute is when, to the minute: for times that are kept no more precisely.
+func minute(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return t.AsTime().In(beijing).Format("2006-01-02 15:04")
+}
 
 // sure asks before what cannot be taken back. A "no" ends the run with exit code 1.
 func (a *app) sure(yes bool, question string) error {

@@ -42,7 +42,7 @@ func (a *app) clientAnswer(ctx context.Context, call func(context.Context, heyan
 func clientFlags(cmd *cobra.Command, client *heyanv1.Client) {
 	flags := cmd.Flags()
 	flags.StringVar(&client.DisplayName, "name", "", "name, for people")
-	flags.StringSliceVar(&client.AllowedSources, "allowed-source", nil, "address prefix that calls may come from, e.g. 203.0.113.0/24; repeatable")
+	flags.Var(prefixesFlag{&client.AllowedSources}, "allowed-source", "address or prefix that calls may come from, e.g. 203.0.113.0/24; repeatable")
 	flags.Int32Var(&client.RatePerSecond, "rate", 0, "most calls a second; 0 = the server's default")
 	flags.BoolVar(&client.PolicyGate, "policy-gate", false, "calls wait until the client has acknowledged the policy in force")
 }
@@ -153,6 +153,7 @@ func clientState(a *app, name, short string, state heyanv1.Client_State, why boo
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for people")
+	addYes(cmd)
 	if why {
 		required(cmd, "reason")
 	}

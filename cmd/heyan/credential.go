@@ -158,6 +158,7 @@ func credentialRevoke(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for people")
+	addYes(cmd)
 	required(cmd, "reason")
 	return cmd
 }
@@ -200,7 +201,7 @@ func credentialTable(credentials []*heyanv1.Credential) *output.Table {
 			issuer = issuer[:12] + "…"
 		}
 		table.Row(c.GetId(), c.GetClient(), enumText(c.GetKind()), mark(c.GetTest()), enumText(c.GetState()),
-			when(c.GetExpireTime()), when(c.GetLastUsedTime()), c.GetSubjectAltName(), issuer, c.GetLabel())
+			when(c.GetExpireTime()), minute(c.GetLastUsedTime()), c.GetSubjectAltName(), issuer, c.GetLabel())
 	}
 	return table
 }

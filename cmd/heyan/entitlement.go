@@ -70,6 +70,7 @@ func entitlementRevoke(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for people")
+	addYes(cmd)
 	required(cmd, "reason")
 	return cmd
 }

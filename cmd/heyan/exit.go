@@ -43,10 +43,12 @@ func (a *app) report(err error) int {
 	if err == nil {
 		return exitOK
 	}
+	if a.command == nil && wantsJSON(a.args) {
+		a.output = "json"
+	}
 	var end *exitError
 	if errors.As(err, &end) {
-		a.complain(end.text, end.hint)
-		return end.code
+		return a.end(end.code, end.text, end.hint)
 	}
 	var call *dial.CallError
 	if errors.As(err, &call) {
@@ -57,17 +59,13 @@ func (a *app) report(err error) int {
 	}
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		a.complain("interrupted before there was an answer", "")
-		return exitUnreachable
+		return a.end(exitUnreachable, "interrupted before there was an answer", "")
 	case errors.Is(err, dial.ErrNoAddress):
-		a.complain("no server to call", "name one by --profile, --address or HEYAN_ADDRESS, or start one here: heyan serve --dev")
-		return exitUsage
+		return a.end(exitUsage, "no server to call", "name one by --profile, --address or HEYAN_ADDRESS, or start one here: heyan serve --dev")
 	case errors.Is(err, profile.ErrUnknown):
-		a.complain(err.Error(), "profiles are looked for in: "+fmt.Sprint(profile.Paths(a.Env)))
-		return exitUsage
+		return a.end(exitUsage, err.Error(), "profiles are looked for in: "+fmt.Sprint(profile.Paths(a.Env)))
 	}
-	a.complain(localText(err), "")
-	return exitUsage
+	return a.end(exitUsage, localText(err), "")
 }
 
 // localText is what is said of an error of this machine. Errors of the file system name a path, and others are made
@@ -78,6 +76,44 @@ func localText(err error) string {
 		return path.Path + ": " + path.Err.Error()
 	}
 	return err.Error()
+}
+
+// localError is an error of this machine as -o json prints it.
+type localError struct {
+	ExitCode int      `json:"exit_code"`
+	Message  string   `json:"message"`
+	Next     []string `json:"next,omitempty"`
+}
+
+// end prints what ended a run without a server's answer, and returns the exit code.
+func (a *app) end(code int, text, hint string) int {
+	if text == "" || !a.json() {
+		a.complain(text, hint)
+		return code
+	}
+	said := localError{ExitCode: code, Message: output.Clean(text)}
+	if hint != "" {
+		said.Next = []string{output.Clean(hint)}
+	}
+	if err := output.ValueLine(a.Err, map[string]localError{"error": said}); err != nil {
+		return exitUsage
+	}
+	return code
+}
+
+// wantsJSON reports whether a command line that could not be read to its end asks for JSON.
+func wantsJSON(args []string) bool {
+	for i, arg := range args {
+		switch arg {
+		case "--output=json", "-o=json", "-ojson":
+			return true
+		case "--output", "-o":
+			if i+1 < len(args) && args[i+1] == "json" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (a *app) complain(text, hint string) {

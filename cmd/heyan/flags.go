@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -190,7 +191,7 @@ func parseTime(text string, now func() time.Time) (time.Time, error) {
 }
 
 func (a *app) addTime(cmd *cobra.Command, target **timestamppb.Timestamp, name, usage string) {
-	cmd.Flags().Var(timeFlag{target, a.Now}, name, usage)
+	cmd.Flags().Var(timeFlag{target, a.Now}, name, usage+`: 2026-11-22, "2026-11-22 16:00" (at +08:00), 2026-11-22T08:00:00Z or now`)
 }
 
 // optionalInt sets an optional member only where the flag is given.
@@ -259,6 +260,54 @@ func fileDigest(path string) ([]byte, error) {
 	sum := sha256.Sum256(raw)
 	return sum[:], nil
 }
+
+// wordFlag is one of a list of words in upper case, typed in any; "" where it is not given.
+type wordFlag struct {
+	target *string
+	words  []string
+}
+
+func (f wordFlag) Set(text string) error {
+	word := strings.ToUpper(strings.ReplaceAll(text, "-", "_"))
+	if !slices.Contains(f.words, word) {
+		return &badValue{"one of " + strings.Join(f.words, ", ")}
+	}
+	*f.target = word
+	return nil
+}
+func (f wordFlag) String() string { return *f.target }
+func (f wordFlag) Type() string   { return "word" }
+
+// addWord adds a flag for one of a list of words, with completion.
+func addWord(cmd *cobra.Command, target *string, name, usage string, words ...string) {
+	cmd.Flags().Var(wordFlag{target, words}, name, usage+": "+strings.Join(words, ", "))
+	complete(cmd, name, words...)
+}
+
+// prefixesFlag is a list of address prefixes. A single address is the prefix that holds it alone.
+type prefixesFlag struct{ target *[]string }
+
+func (f prefixesFlag) Set(text string) error {
+	if text == "" {
+		*f.target = nil
+		return nil
+	}
+	for part := range strings.SplitSeq(text, ",") {
+		part = strings.TrimSpace(part)
+		if address, err := netip.ParseAddr(part); err == nil && address.Zone() == "" {
+			part = netip.PrefixFrom(address, address.BitLen()).String()
+		} else if _, err := netip.ParsePrefix(part); err != nil {
+			return &badValue{"addresses or prefixes, e.g. 203.0.113.7 or 203.0.113.0/24"}
+		}
+		*f.target = append(*f.target, part)
+	}
+	return nil
+}
+func (f prefixesFlag) String() string { return strings.Join(*f.target, ",") }
+func (f prefixesFlag) Type() string   { return "prefixes" }
+
+// addYes accepts --yes where nothing is asked: a script that says it for every act is not refused.
+func addYes(cmd *cobra.Command) { cmd.Flags().Bool("yes", false, "do not ask; this never asks") }
 
 // required marks flags without which the command makes no sense.
 func required(cmd *cobra.Command, names ...string) {

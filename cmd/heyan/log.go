@@ -48,8 +48,6 @@ func (s *span) flags(a *app, cmd *cobra.Command) {
 		{&s.filter.Source, "source", "only from this address or prefix, e.g. 203.0.113.0/24"},
 		{&s.filter.Method, "method", "only this full method, or its last part"},
 		{&s.filter.Event, "event", "only this event, e.g. verification.verify or verification.*"},
-		{&s.filter.Category, "category", "only this category"},
-		{&s.filter.Outcome, "outcome", "only this outcome"},
 		{&s.filter.Reason, "reason", "only this reason, e.g. FIELD_MALFORMED"},
 		{&s.filter.Product, "product", "only this product"},
 		{&s.filter.Verification, "verification", "only this verification, by id"},
@@ -57,8 +55,8 @@ func (s *span) flags(a *app, cmd *cobra.Command) {
 	} {
 		flags.StringVar(text.target, text.name, "", text.usage)
 	}
-	complete(cmd, "outcome", "SUCCESS", "DENIED", "FAILED", "CANCELLED")
-	complete(cmd, "category", "ACCESS", "AUTHENTICATION", "ADMIN", "CONFIG", "SECURITY", "LOG_ACCESS", "DATA_LIFECYCLE",
+	addWord(cmd, &s.filter.Outcome, "outcome", "only this outcome", "SUCCESS", "DENIED", "FAILED", "CANCELLED")
+	addWord(cmd, &s.filter.Category, "category", "only this category", "ACCESS", "AUTHENTICATION", "ADMIN", "CONFIG", "SECURITY", "LOG_ACCESS", "DATA_LIFECYCLE",
 		"OUTBOUND", "SYSTEM")
 	cmd.MarkFlagsMutuallyExclusive("since", "from")
 }
@@ -143,7 +141,7 @@ func parseEntry(text string) (origin string, index uint64, err error) {
 		index, err = strconv.ParseUint(text[at+1:], 10, 63)
 	}
 	if at < 1 || err != nil {
-		return "", 0, usageError("wants ORIGIN/INDEX, as the trailer heyan-log-entry and refusals state it", "")
+		return "", 0, usageError("wants ORIGIN/INDEX, as the trailer heyan-log-entry and refusals state it", "what stands before the slash: heyan log origins, first column")
 	}
 	return text[:at], index, nil
 }

@@ -73,6 +73,7 @@ func operatorRevoke(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for people")
+	addYes(cmd)
 	required(cmd, "reason")
 	return cmd
 }

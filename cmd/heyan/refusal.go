@@ -12,18 +12,22 @@ import (
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
 	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/field"
 )
 
 // refusal is a server's refusal, or the absence of an answer, as it is shown. Its JSON form is what --jsonl and
 // -o json print.
 type refusal struct {
-	Code       string            `json:"code"` // name of google.rpc.Code
+	ExitCode   int               `json:"exit_code,omitempty"` // not in --jsonl
+	Code       string            `json:"code"`                // name of google.rpc.Code
 	Reason     string            `json:"reason,omitempty"`
 	Handling   string            `json:"handling,omitempty"`
 	Fields     []violation       `json:"fields,omitempty"`
 	Metadata   map[string]string `json:"metadata,omitempty"`
 	RetryAfter string            `json:"retry_after,omitempty"`
 	LogEntry   string            `json:"log_entry,omitempty"`
+	Message    string            `json:"message,omitempty"` // not in --jsonl
+	Next       []string          `json:"next,omitempty"`    // not in --jsonl
 
 	grpc    codes.Code
 	message string // the server's own sentence
@@ -34,6 +38,7 @@ type refusal struct {
 type violation struct {
 	Field string `json:"field"`
 	Cause string `json:"cause,omitempty"`
+	Flag  string `json:"flag,omitempty"` // of the command that was refused, where one states the member
 }
 
 // refusalOf reads a status. entry is the trailer's log entry, "" where the ErrorInfo may have it.
@@ -53,7 +58,7 @@ func refusalOf(s *status.Status, entry string) refusal {
 				if cause == "" {
 					cause = v.GetDescription()
 				}
-				r.Fields = append(r.Fields, violation{output.Clean(v.GetField()), output.Clean(cause)})
+				r.Fields = append(r.Fields, violation{Field: output.Clean(v.GetField()), Cause: output.Clean(cause)})
 			}
 		case *errdetails.RetryInfo:
 			r.RetryAfter = d.GetRetryDelay().AsDuration().String()
@@ -115,7 +120,14 @@ func (a *app) refused(r refusal) int {
 	if !r.answered() {
 		exit = exitUnreachable
 	}
+	for i := range r.Fields {
+		r.Fields[i].Flag = a.flagOf(r.Fields[i].Field)
+	}
 	if a.json() {
+		r.ExitCode, r.Message, r.Next = exit, output.Clean(r.message), a.next(r)
+		if exit == exitUnreachable {
+			r.Next = a.nextUnreachable(r)
+		}
 		if err := output.ValueLine(a.Err, map[string]refusal{"error": r}); err != nil {
 			return exitUsage
 		}
@@ -139,14 +151,48 @@ func (a *app) unreachable(r refusal) {
 	if r.message != "" {
 		fmt.Fprintln(a.Err, "  "+output.Clean(r.message))
 	}
-	hint := "is it running, and are --address and --ca-file right? heyan healthcheck asks"
+	for i, hint := range a.nextUnreachable(r) {
+		fmt.Fprintln(a.Err, []string{"  next       ", "  retry      "}[i]+hint)
+	}
+}
+
+// nextUnreachable is what to do where there was no answer, and how to send the same request again.
+func (a *app) nextUnreachable(r refusal) []string {
+	next := []string{"is it running, and are --address and --ca-file right? heyan healthcheck asks"}
 	if r.grpc == codes.DeadlineExceeded {
-		hint = "wait longer: --timeout 30s"
+		next[0] = "wait longer: --timeout 30s"
 	}
-	fmt.Fprintln(a.Err, "  next       "+hint)
 	if a.requestID != "" {
-		fmt.Fprintln(a.Err, "  retry      with --request-id "+a.requestID+": a request that was answered is not billed twice")
+		next = append(next, "with --request-id "+a.requestID+": a request that was answered is not billed twice")
 	}
+	return next
+}
+
+// otherFlags are the flags whose names do not follow from those of the members that they state.
+var otherFlags = map[string]string{
+	"display_name": "name", "rate_per_second": "rate", "person_id": "person", "subject_alt_name": "san", "issuer_sha256": "issuer",
+	"start_time": "from", "end_time": "to",
+}
+
+// flagOf is the flag of the command that ran by which a member of the request is stated, "" for none. The six fields have
+// flags too, but are better read from standard input.
+func (a *app) flagOf(member string) string {
+	if a.command == nil {
+		return ""
+	}
+	name, _, _ := strings.Cut(member[strings.LastIndex(member, ".")+1:], "[")
+	if _, isField := field.KindByName(name); isField {
+		return ""
+	}
+	plain := strings.ReplaceAll(name, "_", "-")
+	for _, flag := range []string{
+		otherFlags[name], plain, strings.TrimSuffix(plain, "s"), strings.TrimSuffix(plain, "-time"), strings.TrimSuffix(plain, "-id"),
+	} {
+		if f := a.command.Flags().Lookup(flag); flag != "" && f != nil && !f.Hidden {
+			return "--" + f.Name
+		}
+	}
+	return ""
 }
 
 // explain prints a refusal for a person: what, why, where, what to do.
@@ -169,7 +215,11 @@ func (a *app) explain(r refusal) {
 		table.Row("  cause", r.message)
 	}
 	for _, v := range r.Fields {
-		table.Row("  field", strings.TrimSpace(v.Field+" "+v.Cause))
+		text := strings.TrimSpace(v.Field + " " + v.Cause)
+		if v.Flag != "" {
+			text += " (" + v.Flag + ")"
+		}
+		table.Row("  field", text)
 	}
 	for _, name := range sortedKeys(r.Metadata) {
 		table.Row("  "+name, r.Metadata[name])

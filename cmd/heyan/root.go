@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -92,7 +93,10 @@ writes one. Flags win over the environment, the environment wins over the profil
 
 A credential is taken whole from one of the three and never mixed.
 
-Exit codes: 0 ok, 1 the answer is "no", 2 usage or a local file, 3 the server refused, 4 the server gave no answer.`,
+Exit codes: 0 ok, 1 the answer is "no", 2 usage or a local file, 3 the server refused, 4 the server gave no answer.
+
+With -o json an error is one line of JSON on standard error: {"error":{"exit_code":…,"message":…,"next":[…]}}, and for a
+refusal its code, reason, handling, fields, metadata and log entry beside it.`,
 		Example: `  heyan verify id2 --sample
   heyan dataset import people.csv --dataset people
   heyan log list --since 1h --outcome DENIED
@@ -102,6 +106,10 @@ Exit codes: 0 ok, 1 the answer is "no", 2 usage or a local file, 3 the server re
 	}
 	parent(root)
 	root.SetFlagErrorFunc(flagError)
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		a.command = cmd
+		return checkFlags(cmd)
+	}
 	root.AddGroup(
 		&cobra.Group{ID: groupUse, Title: "Verifying:"},
 		&cobra.Group{ID: groupAdmin, Title: "Administration:"},
@@ -166,12 +174,48 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// checkFlags refuses a command line without a flag that is needed, or with flags that exclude each other. Cobra would
+// say so later, and not where to read on.
+func checkFlags(cmd *cobra.Command) error {
+	see := "see: " + cmd.CommandPath() + " --help"
+	var missing []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if _, needed := f.Annotations[cobra.BashCompOneRequiredFlag]; needed && !f.Changed {
+			missing = append(missing, "--"+f.Name)
+		}
+	})
+	if len(missing) > 0 {
+		return usageError("needs "+strings.Join(missing, ", "), see)
+	}
+	if err := cmd.ValidateFlagGroups(); err != nil {
+		return usageError(err.Error(), see) // names flags only
+	}
+	return nil
+}
+
+// formOf is what a flag of one of pflag's own types wants.
+func formOf(f *pflag.Flag) string {
+	switch kind := f.Value.Type(); {
+	case kind == "duration":
+		return "wants a duration with its unit, such as 500ms, 30s, 10m or 1h"
+	case kind == "bool":
+		return "wants true or false, after an equals sign"
+	case strings.HasPrefix(kind, "uint"):
+		return "wants a whole number from 0 on"
+	case strings.HasPrefix(kind, "int"):
+		return "wants a whole number"
+	case strings.HasPrefix(kind, "float"):
+		return "wants a number"
+	}
+	return "not a valid value"
+}
+
 // flagError says which flag is wrong and never what was given to it.
 func flagError(cmd *cobra.Command, err error) error {
 	see := "see: " + cmd.CommandPath() + " --help"
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
-		text := "--" + invalid.GetFlag().Name + ": not a valid value"
+		text := "--" + invalid.GetFlag().Name + ": " + formOf(invalid.GetFlag())
 		var wrong *badValue
 		if errors.As(invalid.Unwrap(), &wrong) {
 			text = "--" + invalid.GetFlag().Name + ": " + wrong.Error()
@@ -184,9 +228,24 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		return usageError("no such flag"+nearFlag(cmd, unknown.GetSpecifiedName()), see)
+		return usageError("no such flag"+flagShown(unknown.GetSpecifiedName())+nearFlag(cmd, unknown.GetSpecifiedName()), see)
 	}
 	return usageError("the command line cannot be read", see)
+}
+
+// flagName is a word of lower-case letters. No number of a person is one, and their names are written in Chinese or with
+// capitals.
+var flagName = regexp.MustCompile(`^[a-z]([a-z-]{0,30}[a-z])?$`)
+
+// flagShown names a flag that there is none of, unless it could be a value that lost its flag.
+func flagShown(name string) string {
+	if !flagName.MatchString(name) {
+		return ""
+	}
+	if len(name) == 1 {
+		return " -" + name
+	}
+	return " --" + name
 }
 
 // nearFlag suggests flags that begin alike.
