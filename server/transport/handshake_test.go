@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -209,7 +210,11 @@ func TestSilenceAfterHandshake(t *testing.T) {
 // nothing takes none.
 func TestSlots(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(c *transport.Config) { c.MaxHandshakes, c.HandshakeTimeout = 1, 2*time.Second })
+	held := &gate{open: make(chan struct{})}
+	s := serve(t, func(c *transport.Config) {
+		c.MaxHandshakes, c.HandshakeTimeout = 1, 2*time.Second
+		held.Source, c.Certificates = c.Certificates, held
+	})
 	idle, err := net.Dial("tcp", s.address)
 	if err != nil {
 		t.Fatal(err)
@@ -219,32 +224,54 @@ func TestSlots(t *testing.T) {
 		t.Fatal("an idle connection took the slot:", err)
 	}
 	within(t, s.opened)
-	counts := map[transport.Cause]int{within(t, s.failed).Cause: 1}
-	if counts[transport.Timeout] != 1 {
-		t.Fatal(counts)
+	if cause := within(t, s.failed).Cause; cause != transport.Timeout {
+		t.Fatal("the idle connection ended with", cause)
 	}
-	var conns []net.Conn
-	for range 3 {
+	hello := func() {
 		raw, err := net.Dial("tcp", s.address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer raw.Close()
+		t.Cleanup(func() { _ = raw.Close() })
 		if _, err := io.WriteString(raw, "\x16\x03\x01\x02\x00\x01\x00"); err != nil {
 			t.Fatal(err)
 		}
-		conns = append(conns, raw)
 	}
-	counts = map[transport.Cause]int{}
-	for range conns {
-		counts[within(t, s.failed).Cause]++
+	held.shut.Store(true)
+	hello() // takes the slot and keeps it until the gate opens
+	for !held.inside.Load() {
+		time.Sleep(time.Millisecond)
 	}
-	if counts[transport.Overloaded] == 0 || counts[transport.Timeout] == 0 || counts[transport.Overloaded]+counts[transport.Timeout] != 3 {
-		t.Error(counts)
+	hello()
+	hello()
+	for range 2 {
+		if cause := within(t, s.failed).Cause; cause != transport.Overloaded {
+			t.Error("without a slot:", cause)
+		}
+	}
+	held.shut.Store(false)
+	close(held.open)
+	if cause := within(t, s.failed).Cause; cause != transport.Timeout {
+		t.Error("with the slot:", cause)
 	}
 	if _, err := s.call(t, s.client()); err != nil {
 		t.Error("the slot must be free again:", err)
 	}
+}
+
+// gate is a Source that keeps who asks it waiting while it is shut.
+type gate struct {
+	transport.Source
+	shut, inside atomic.Bool
+	open         chan struct{}
+}
+
+func (g *gate) Material() *transport.Material {
+	if g.shut.Load() {
+		g.inside.Store(true)
+		<-g.open
+	}
+	return g.Source.Material()
 }
 
 func TestCauses(t *testing.T) {
