@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 
 	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/embedded"
+	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/wal"
 )
 
 // What belongs together stands in the sealed store, as documents of kind store.Deployments: which digest suite its rows
@@ -50,9 +53,26 @@ func (s *state) checkSuite(ctx context.Context, create bool) error {
 		return err
 	}
 	if have.Value.Suite != s.keys.Suite() {
-		return fmt.Errorf("%s: the digest key is not the one that this data was written under", s.config.DataDir)
+		return fmt.Errorf("keys.digest: %s holds %s: the digest key is not the one that the data in %s was written under, which is %s",
+			s.config.Keys.Digest, s.keys.Suite(), s.config.DataDir, have.Value.Suite)
 	}
 	return nil
+}
+
+// named is err, of opening store or log, in words of the configuration where it is about a key: which member names a key
+// that is not the data's, and which key that is.
+func (s *state) named(err error) error {
+	var wrong error
+	switch {
+	case errors.Is(err, embedded.ErrWrongKey):
+		wrong = errors.Join(checkSeals(s.config)...)
+	case errors.Is(err, netlog.ErrKey), errors.Is(err, wal.ErrSealKey):
+		wrong = errors.Join(checkLogKeys(s.config)...)
+	}
+	if wrong == nil {
+		return err
+	}
+	return wrong
 }
 
 func (s *state) logDir() string { return filepath.Join(s.config.DataDir, "log") }

@@ -145,7 +145,7 @@ func checkSeals(c *config.Config) (wrong []error) {
 		err = sealed.CheckKey(filepath.Join(c.DataDir, "store", key.folder), secret)
 		switch {
 		case errors.Is(err, sealed.ErrWrongKey):
-			wrong = append(wrong, fmt.Errorf("%s: %s holds key %s, and the data in %s is sealed under another one", key.member, key.path,
+			wrong = append(wrong, fmt.Errorf("%s: %s holds key %s, and the data in %s was written under another store key", key.member, key.path,
 				keyfile.ID(key.kind, secret), c.DataDir))
 		case err != nil:
 			wrong = append(wrong, err)
@@ -175,13 +175,13 @@ func checkLogKeys(c *config.Config) []error {
 	}
 	var wrong []error
 	if signer, err := tree.NewSigner(born.Origin, sign); err != nil || signer.Key() != born.Key {
-		wrong = append(wrong, fmt.Errorf("keys.log_sign: %s holds key %s, and the log %s is signed by another one: its verifier key is %s",
+		wrong = append(wrong, fmt.Errorf("keys.log_sign: %s holds key %s: the signing key is not this log's; %s has the verifier key %s",
 			c.Keys.LogSign, signingID(sign), born.Origin, born.Key))
 	}
 	reader, err := netlog.OpenReader(netlog.ReaderOptions{Dir: dir, SealKey: seal})
 	switch {
 	case errors.Is(err, wal.ErrSealKey):
-		wrong = append(wrong, fmt.Errorf("keys.log_seal: %s holds key %s, and the log in %s is sealed under another one", c.Keys.LogSeal,
+		wrong = append(wrong, fmt.Errorf("keys.log_seal: %s holds key %s: the seal key is not the file's in %s", c.Keys.LogSeal,
 			keyfile.ID(keyfile.LogSeal, seal), dir))
 	case err != nil:
 		wrong = append(wrong, err)

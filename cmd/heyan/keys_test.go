@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -51,8 +52,14 @@ func TestDataOpensUnderItsOwnKeysOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := open(); err == nil {
-			t.Errorf("%s: another key opened the data", name)
+		code, status := heyan(t, "key", "status", path, "-o", "json")
+		var key keyState
+		if err := json.Unmarshal([]byte(status), &key); err != nil || code != exitOK || len(key.IDs) != 1 {
+			t.Fatalf("%s: %v: %s", name, err, status)
+		}
+		member := "keys." + strings.ReplaceAll(name, "-", "_") + ": "
+		if err := open(); err == nil || !strings.Contains(err.Error(), member) || !strings.Contains(err.Error(), key.IDs[0]) {
+			t.Errorf("%s: another key: %v, want %q and %s", name, err, member, key.IDs[0])
 		}
 		if err := os.Rename(path+".own", path); err != nil {
 			t.Fatal(err)

@@ -64,12 +64,25 @@ func (a *app) serve(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
+	opened := s.log.Size()
 	i, err := startInstance(ctx, s, a.Env)
 	if err != nil {
 		return errors.Join(err, s.close())
 	}
+	i.lookBack(ctx, logger, opened)
 	i.announce(logger)
-	return i.until(ctx)
+	return i.until(ctx, logger)
+}
+
+// lookBack warns where the stop before was not clean: then the first record of this start says so.
+func (i *instance) lookBack(ctx context.Context, logger *slog.Logger, opened uint64) {
+	leaf, err := i.log.Get(ctx, opened)
+	if err != nil {
+		return // the log itself says what is wrong with it
+	}
+	if r, err := record.Parse(leaf); err == nil && r.Event == record.SystemRecovered {
+		logger.Warn("the last stop was not clean: killed, crashed or without power", "records_found", opened, "log_entry", fmt.Sprintf("%s/%d", i.log.Origin(), opened))
+	}
 }
 
 // announce says what was started, with what.
@@ -82,14 +95,20 @@ func (i *instance) announce(logger *slog.Logger) {
 	}
 }
 
-// until serves until ctx ends or the listener fails, then stops.
-func (i *instance) until(ctx context.Context) error {
+// until serves until ctx ends or the listener fails, then stops, and says why and when.
+func (i *instance) until(ctx context.Context, logger *slog.Logger) error {
 	select {
 	case <-ctx.Done():
+		logger.Info("stopping", "cause", context.Cause(ctx).Error())
 	case err := <-i.served:
 		i.served <- err
+		logger.Error("stopping", "cause", "the listener failed")
 	}
-	return i.stop(context.WithoutCancel(ctx))
+	if err := i.stop(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	logger.Info("stopped")
+	return nil
 }
 
 // refusedConfig puts the refusal of a configuration into the network log, where there is one that opens: an
@@ -148,6 +167,7 @@ func (d *developmentServer) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	opened := s.log.Size()
 	i, err := startInstance(ctx, s, a.Env)
 	if err != nil {
 		err = errors.Join(err, s.close())
@@ -164,6 +184,7 @@ func (d *developmentServer) run(ctx context.Context, a *app) error {
 	if err != nil {
 		return errors.Join(err, i.stop(context.WithoutCancel(ctx)))
 	}
+	i.lookBack(ctx, logger, opened)
 	d.explain(a, i, home)
-	return i.until(ctx)
+	return i.until(ctx, slog.New(slog.NewTextHandler(a.Err, nil)))
 }

@@ -70,7 +70,7 @@ func (a *app) testserver(ctx context.Context, tenants int, command []string) err
 	}
 	stop := func() error { return i.stop(context.WithoutCancel(ctx)) }
 	if len(command) == 0 {
-		return errors.Join(output.ValueLine(a.Out, connection), i.until(ctx))
+		return errors.Join(output.ValueLine(a.Out, connection), i.until(ctx, slog.New(slog.DiscardHandler)))
 	}
 	code, err := a.runWith(ctx, connection, command)
 	if err := errors.Join(err, stop()); err != nil {

@@ -138,7 +138,7 @@ func (s *state) openLog(create bool) error {
 		return fmt.Errorf("%w: %s: a log is never begun anew in place of a missing one; put it back, or begin a new origin: heyan init --new-origin lost --config FILE", err, options.Dir)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", options.Dir, err)
+		return fmt.Errorf("%s: %w", options.Dir, s.named(err))
 	}
 	return nil
 }
@@ -165,7 +165,7 @@ func (s *state) openStore(create bool) (err error) {
 		}
 	}
 	s.store, err = embedded.Open(options)
-	return err
+	return s.named(err)
 }
 
 // close closes what is open.
