@@ -246,8 +246,8 @@ Now
   3. heyan serve --config %[7]s
 
 First acts, each by its person (on this machine HEYAN_CONFIG_HOME=%[8]s):
-  heyan --profile %[2]s dataset import people.csv --dataset people      what answers come from
-  heyan --profile %[3]s dataset activate people/1                       by another person than imported it
+  heyan --profile %[2]s dataset import people.csv --dataset people   # what answers come from
+  heyan --profile %[3]s dataset activate people/1   # another person than imported it
   heyan --profile %[2]s client create acme --name "ACME Ltd" --allowed-source 203.0.113.0/24
   heyan --profile %[2]s credential issue acme --api-key --out acme.key
   heyan --profile %[3]s entitlement set acme id2 --purpose account_opening --handler-role handler --expire 2030-01-01
