@@ -107,7 +107,6 @@ func (a *app) approve(ctx context.Context, conn *dial.Connection, id string, yes
 	if err != nil {
 		return err
 	}
-	a.logged(conn)
 	table := output.NewTable()
 	table.Row("approval", answer.GetId())
 	table.Row("state", enumText(answer.GetState()))

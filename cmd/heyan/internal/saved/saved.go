@@ -14,6 +14,9 @@
 package saved
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -66,7 +69,7 @@ func NewEntry(m *heyanv1.ListLogEntriesResponse) (Entry, *logv1.Record, error) {
 	if len(m.GetLeafHash()) > 0 && string(m.GetLeafHash()) != string(hash[:]) {
 		return Entry{}, nil, fmt.Errorf("record %d: its bytes do not have the hash that the server sent", m.GetPosition().GetIndex())
 	}
-	shown, err := output.Sparse(record)
+	shown, err := show(record)
 	if err != nil {
 		return Entry{}, nil, err
 	}
@@ -74,6 +77,18 @@ func NewEntry(m *heyanv1.ListLogEntriesResponse) (Entry, *logv1.Record, error) {
 		Origin: m.GetPosition().GetOrigin(), Index: m.GetPosition().GetIndex(), Time: Time(record), Record: shown,
 		Leaf: m.GetLeaf(), LeafHash: hash[:], AmendedBy: m.GetAmendedBy(),
 	}, record, nil
+}
+
+// show decodes a record for reading: proto JSON, with the trace id in hexadecimal as W3C Trace Context writes it and
+// tools of tracing search for it.
+func show(record *logv1.Record) ([]byte, error) {
+	shown, err := output.Sparse(record)
+	id := record.GetTraceId()
+	if err != nil || len(id) == 0 {
+		return shown, err
+	}
+	member := func(text string) []byte { return []byte(`"trace_id":"` + text + `"`) }
+	return bytes.Replace(shown, member(base64.StdEncoding.EncodeToString(id)), member(hex.EncodeToString(id)), 1), nil
 }
 
 // Time is a record's time in RFC 3339, UTC.
@@ -108,7 +123,7 @@ func (e Entry) shows() error {
 	if e.Time != Time(record) {
 		return fmt.Errorf("the time shown is not the leaf's")
 	}
-	want, err := output.Sparse(record)
+	want, err := show(record)
 	if err != nil {
 		return err
 	}

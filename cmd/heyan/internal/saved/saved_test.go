@@ -225,6 +225,25 @@ func TestEveryFlippedLeafIsFound(t *testing.T) {
 	}
 }
 
+// The trace id is shown as tools of tracing write it, and a changed one is found.
+func TestTraceID(t *testing.T) {
+	leaf, err := proto.Marshal(&logv1.Record{Event: "verification.verify", TraceId: []byte{0x4b, 0xf9, 0x2f, 0x35}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, _, err := NewEntry(&heyanv1.ListLogEntriesResponse{Leaf: leaf})
+	if err != nil || !strings.Contains(string(entry.Record), `"trace_id":"4bf92f35"`) {
+		t.Fatalf("shown %s, %v", entry.Record, err)
+	}
+	if err := entry.shows(); err != nil {
+		t.Error(err)
+	}
+	entry.Record = bytes.Replace(entry.Record, []byte("4bf92f35"), []byte("4bf92f36"), 1)
+	if entry.shows() == nil {
+		t.Error("another trace id was not found")
+	}
+}
+
 func TestServerHashIsChecked(t *testing.T) {
 	l := newLog(t, 1)
 	l.entries[0].LeafHash[0] ^= 1
