@@ -180,6 +180,14 @@ func callEntry(err error) string {
 // pageSize is how much of a listing is asked for at once.
 const pageSize = 1000
 
+// whenZoned is when with its zone, for times that stand alone; a table says the zone in the heading of its first time.
+func whenZoned(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return when(t) + " " + beijing.String()
+}
+
 // minute is when, to the minute: for times that are kept no more precisely.
 func minute(t *timestamppb.Timestamp) string {
 	if t == nil {

@@ -36,7 +36,7 @@ func approvalList(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				table := output.NewTable("APPROVAL", "STATE", "ACT", "ASKED BY", "PERSON", "DECIDED BY", "LAPSES", "SUMMARY")
+				table := output.NewTable("APPROVAL", "STATE", "ACT", "ASKED BY", "PERSON", "DECIDED BY", "LAPSES +08:00", "SUMMARY")
 				for _, p := range all {
 					table.Row(p.GetId(), enumText(p.GetState()), actName(p.GetMethod()), p.GetRequestedBy(), p.GetRequesterPerson(),
 						p.GetDecidedBy(), when(p.GetExpireTime()), strings.Join(p.GetSummary(), "; "))
@@ -118,7 +118,7 @@ func (a *app) approve(ctx context.Context, conn *dial.Connection, id string, yes
 // showApproval writes what is about to be approved to standard error: standard output is for the answer.
 func (a *app) showApproval(p *heyanv1.Approval) {
 	fmt.Fprintf(a.Err, "%s, asked by %s (%s) on %s\n", output.Clean(actName(p.GetMethod())), output.Clean(p.GetRequestedBy()),
-		output.Clean(p.GetRequesterPerson()), when(p.GetCreateTime()))
+		output.Clean(p.GetRequesterPerson()), whenZoned(p.GetCreateTime()))
 	for _, line := range p.GetSummary() {
 		fmt.Fprintln(a.Err, "  "+output.Clean(line))
 	}

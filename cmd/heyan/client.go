@@ -184,7 +184,7 @@ func clientClose(a *app) *cobra.Command {
 }
 
 func clientTable(clients []*heyanv1.Client) *output.Table {
-	table := output.NewTable("CLIENT", "NAME", "STATE", "SOURCES", "RATE", "POLICY GATE", "REVISION", "CREATED", "REASON")
+	table := output.NewTable("CLIENT", "NAME", "STATE", "SOURCES", "RATE", "POLICY GATE", "REVISION", "CREATED +08:00", "REASON")
 	for _, c := range clients {
 		rate := ""
 		if c.GetRatePerSecond() > 0 {

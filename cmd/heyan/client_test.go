@@ -157,3 +157,37 @@ func TestKeyIsNotInErrors(t *testing.T) {
 		t.Error("the trailer has another name than the contract's")
 	}
 }
+
+// A time that stands alone says its zone, one in a table does not repeat it, and one that is kept to the minute shows
+// no seconds.
+func TestTimesSayTheirZone(t *testing.T) {
+	at := stamp(time.Date(2026, 11, 22, 20, 30, 15, 0, time.UTC))
+	for want, got := range map[string]string{
+		"2026-11-23 04:30:15": when(at), "2026-11-23 04:30:15 +08:00": whenZoned(at), "2026-11-23 04:30": minute(at), "": when(nil) + whenZoned(nil) + minute(nil),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	table := credentialTable([]*heyanv1.Credential{{Id: "0190", LastUsedTime: at, ExpireTime: at}})
+	var shown strings.Builder
+	if _, err := table.WriteTo(&shown); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Count(shown.String(), "+08:00") != 1 || !strings.Contains(shown.String(), "2026-11-23 04:30  ") && !strings.Contains(shown.String(), "2026-11-23 04:30\n") {
+		t.Errorf("shown:\n%s", shown.String())
+	}
+}
+
+// A certificate that does not belong to its key is refused by the names of both files.
+func TestTLSMismatchNamesFiles(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	initialise(t, home)
+	if err := os.Rename(filepath.Join(home, "certs", "a.pem"), filepath.Join(home, "certs", "server.pem")); err != nil {
+		t.Fatal(err)
+	}
+	code, said := heyan(t, "config", "check", filepath.Join(home, "heyan.yaml"))
+	if code != exitUsage || !strings.Contains(said, "certs/server.pem and ") || !strings.Contains(said, "certs/server.key: ") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+}

@@ -190,14 +190,14 @@ func (a *app) withdraw(ctx context.Context, request *heyanv1.WithdrawConsentRequ
 		for _, id := range answer.GetConsents() {
 			table.Row("withdrawn", id)
 		}
-		table.Row("from", when(answer.GetWithdrawTime()))
+		table.Row("from", whenZoned(answer.GetWithdrawTime()))
 		table.Row("consents", fmt.Sprint(len(answer.GetConsents())))
 		return a.print(answer, table)
 	})
 }
 
 func consentTable(consents []*heyanv1.Consent) *output.Table {
-	table := output.NewTable("CONSENT", "CLIENT", "NOTICE", "STATE", "OBTAINED", "EXPIRES", "WITHDRAWN", "GUARDIAN", "REVISION")
+	table := output.NewTable("CONSENT", "CLIENT", "NOTICE", "STATE", "OBTAINED +08:00", "EXPIRES", "WITHDRAWN", "GUARDIAN", "REVISION")
 	for _, c := range consents {
 		table.Row(c.GetId(), c.GetClient(), c.GetNotice(), enumText(c.GetState()), when(c.GetObtainTime()),
 			when(c.GetExpireTime()), when(c.GetWithdrawTime()), mark(c.GetGuardian()), output.Count(c.GetRevision()))

@@ -194,7 +194,7 @@ func (a *app) credentialAnswer(ctx context.Context, call func(context.Context, *
 }
 
 func credentialTable(credentials []*heyanv1.Credential) *output.Table {
-	table := output.NewTable("CREDENTIAL", "CLIENT", "KIND", "TEST", "STATE", "EXPIRES", "LAST USED", "SUBJECT", "ISSUER", "LABEL")
+	table := output.NewTable("CREDENTIAL", "CLIENT", "KIND", "TEST", "STATE", "EXPIRES +08:00", "LAST USED", "SUBJECT", "ISSUER", "LABEL")
 	for _, c := range credentials {
 		issuer := hex.EncodeToString(c.GetIssuerSha256())
 		if len(issuer) > 12 {

@@ -46,7 +46,7 @@ func datasetList(a *app) *cobra.Command {
 }
 
 func datasetTable(datasets []*heyanv1.Dataset) *output.Table {
-	table := output.NewTable("DATASET", "STATE", "AS OF", "ROWS", "ANCHORS", "SIZE", "DELETED", "IMPORTED BY", "ACTIVATED BY",
+	table := output.NewTable("DATASET", "STATE", "AS OF +08:00", "ROWS", "ANCHORS", "SIZE", "DELETED", "IMPORTED BY", "ACTIVATED BY",
 		"ACTIVATED", "DESCRIPTION")
 	for _, d := range datasets {
 		for _, g := range d.GetGenerations() {

@@ -114,7 +114,7 @@ func (a *app) entitlementAnswer(ctx context.Context, call func(context.Context, 
 
 func entitlementTable(entitlements []*heyanv1.Entitlement) *output.Table {
 	table := output.NewTable("CLIENT", "PRODUCT", "PURPOSES", "QUOTA", "PERIOD", "PRICE", "DETAIL", "LEGAL BASES",
-		"FROM", "UNTIL", "REVISION", "REVOKED")
+		"FROM +08:00", "UNTIL", "REVISION", "REVOKED")
 	for _, e := range entitlements {
 		quota, price := "no limit", ""
 		if e.Quota != nil {

@@ -89,7 +89,7 @@ func legalBasisList(a *app) *cobra.Command {
 }
 
 func legalBasisTable(bases []*heyanv1.LegalBasis) *output.Table {
-	table := output.NewTable("LEGAL BASIS", "KIND", "PIPL 13(1)", "CITATION", "CLIENT", "PRODUCTS", "PURPOSES", "EXPIRES",
+	table := output.NewTable("LEGAL BASIS", "KIND", "PIPL 13(1)", "CITATION", "CLIENT", "PRODUCTS", "PURPOSES", "EXPIRES +08:00",
 		"DAILY CAP", "BY", "APPROVED BY")
 	for _, b := range bases {
 		table.Row(b.GetId(), enumText(b.GetKind()), b.GetPiplItem(), b.GetCitation(), b.GetClient(),

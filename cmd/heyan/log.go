@@ -160,8 +160,8 @@ func logCoverage(a *app) *cobra.Command {
 					return err
 				}
 				table := output.NewTable()
-				table.Row("oldest", when(answer.GetOldestTime()))
-				table.Row("newest", when(answer.GetNewestTime()))
+				table.Row("oldest", whenZoned(answer.GetOldestTime()))
+				table.Row("newest", whenZoned(answer.GetNewestTime()))
 				table.Row("records", output.Count(int64(answer.GetRecords())))
 				table.Row("required from", answer.GetRequiredFrom())
 				table.Row("missing days", output.Count(int64(answer.GetShortfallDays())))
@@ -193,7 +193,7 @@ func logOrigins(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				table := output.NewTable("ORIGIN", "NODE", "LIVE", "READABLE", "SINCE", "RECORDS", "PREDECESSOR", "CAUSE", "KEY")
+				table := output.NewTable("ORIGIN", "NODE", "LIVE", "READABLE", "SINCE +08:00", "RECORDS", "PREDECESSOR", "CAUSE", "KEY")
 				for _, o := range answer.GetOrigins() {
 					table.Row(o.GetId(), o.GetNode(), mark(o.GetLive()), mark(o.GetReadable()), when(o.GetFirstTime()),
 						output.Count(int64(o.GetCheckpoint().GetSize())), o.GetPredecessor(), o.GetCause(), o.GetVerifierKey())

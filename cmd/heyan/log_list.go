@@ -144,7 +144,7 @@ func (l *listing) end(m *heyanv1.ListLogEntriesResponse, request *heyanv1.ListLo
 var entryColumns = []struct {
 	name  string
 	width int
-}{{"INDEX", 8}, {"TIME", 23}, {"EVENT", 26}, {"ACTOR", 18}, {"SOURCE", 21}, {"OUTCOME", 9}, {"DETAIL", 0}}
+}{{"INDEX", 8}, {"TIME +08:00", 23}, {"EVENT", 26}, {"ACTOR", 18}, {"SOURCE", 21}, {"OUTCOME", 9}, {"DETAIL", 0}}
 
 func (l *listing) heading() {
 	names := make([]string, len(entryColumns))

@@ -87,7 +87,7 @@ func noticeList(a *app) *cobra.Command {
 
 func noticeTable(notices []*heyanv1.Notice) *output.Table {
 	table := output.NewTable("NOTICE", "CLIENT", "VERSION", "FIELDS", "PURPOSES", "RECIPIENTS", "SEPARATE CONSENTS",
-		"DAYS", "AGE GATE", "CREATED")
+		"DAYS", "AGE GATE", "CREATED +08:00")
 	for _, n := range notices {
 		table.Row(n.GetId(), n.GetClient(), n.GetVersion(), enumList(n.GetFields()), enumList(n.GetPurposes()),
 			strings.Join(n.GetRecipients(), ","), enumList(n.GetSeparateConsents()), output.Count(int64(n.GetLifetimeDays())),

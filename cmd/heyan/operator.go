@@ -112,7 +112,7 @@ func (a *app) operatorAnswer(ctx context.Context, call func(context.Context, hey
 }
 
 func operatorTable(operators []*heyanv1.Operator) *output.Table {
-	table := output.NewTable("OPERATOR", "PERSON", "ROLES", "STATE", "READ ONLY", "EXPIRES", "SUBJECT", "BOUND BY",
+	table := output.NewTable("OPERATOR", "PERSON", "ROLES", "STATE", "READ ONLY", "EXPIRES +08:00", "SUBJECT", "BOUND BY",
 		"APPROVED BY", "BOUND", "REVISION")
 	for _, o := range operators {
 		table.Row(o.GetId(), o.GetPersonId(), enumList(o.GetRoles()), enumText(o.GetState()), mark(o.GetReadOnly()),

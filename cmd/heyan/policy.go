@@ -144,7 +144,7 @@ func policyAcknowledge(a *app) *cobra.Command {
 }
 
 func policyTable(policies []*heyanv1.Policy) *output.Table {
-	table := output.NewTable("VERSION", "IN FORCE", "TITLE", "PUBLISHED", "EFFECTIVE", "LANGUAGE", "MATERIAL CHANGES", "CHANGES")
+	table := output.NewTable("VERSION", "IN FORCE", "TITLE", "PUBLISHED +08:00", "EFFECTIVE", "LANGUAGE", "MATERIAL CHANGES", "CHANGES")
 	for _, p := range policies {
 		table.Row(p.GetVersion(), mark(p.GetInForce()), p.GetTitle(), when(p.GetPublishTime()), when(p.GetEffectiveTime()),
 			p.GetLanguage(), enumList(p.GetMaterialChanges()), strings.Join(p.GetChangeSummary(), "; "))

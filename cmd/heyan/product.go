@@ -103,7 +103,7 @@ func (a *app) printAccount(account *heyanv1.Account) error {
 		credential += " (test)"
 	}
 	head.Row("credential", credential)
-	head.Row("  expires", when(account.GetCredentialExpireTime()))
+	head.Row("  expires", whenZoned(account.GetCredentialExpireTime()))
 	head.Row("notices", strings.Join(account.GetNotices(), ","))
 	policy := account.GetPolicyVersion()
 	if policy != "" && !account.GetPolicyAcknowledged() {
@@ -113,7 +113,7 @@ func (a *app) printAccount(account *heyanv1.Account) error {
 	if err := a.print(account, head); err != nil || a.json() || len(account.GetLines()) == 0 {
 		return err
 	}
-	table := output.NewTable("PRODUCT", "PURPOSES", "QUOTA LEFT", "OF", "PERIOD", "DETAIL", "LEGAL BASES", "EXPIRES")
+	table := output.NewTable("PRODUCT", "PURPOSES", "QUOTA LEFT", "OF", "PERIOD", "DETAIL", "LEGAL BASES", "EXPIRES +08:00")
 	for _, line := range account.GetLines() {
 		left, quota, period := "no limit", "", ""
 		if line.Quota != nil {

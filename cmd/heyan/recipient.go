@@ -103,7 +103,7 @@ func recipientList(a *app) *cobra.Command {
 
 func recipientTable(recipients []*heyanv1.Recipient) *output.Table {
 	table := output.NewTable("RECIPIENT", "NAME", "ENABLED", "BASIS", "FIELDS", "PURPOSES", "REGION", "ENDPOINT",
-		"CONTRACT UNTIL", "POLICY", "REVISION")
+		"CONTRACT UNTIL +08:00", "POLICY", "REVISION")
 	for _, r := range recipients {
 		table.Row(r.GetId(), r.GetDisplayName(), mark(r.GetEnabled()), enumText(r.GetBasis()), enumList(r.GetFields()),
 			enumList(r.GetPurposes()), r.GetRegion(), r.GetEndpoint(), when(r.GetContractExpireTime()), r.GetPolicyVersion(),

@@ -39,14 +39,14 @@ func verificationTable(v *heyanv1.Verification, requestID string) *output.Table 
 	if v.GetState() != heyanv1.Verification_STATE_ACTIVE {
 		row("state", enumText(v.GetState()))
 	}
-	row("reconcile by", when(v.GetReconcileBy()))
+	row("reconcile by", whenZoned(v.GetReconcileBy()))
 	row("product", v.GetProduct())
 	for _, result := range v.GetFieldResults() {
 		row("  "+strings.ToLower(enumText(result.GetField())), enumText(result.GetVerdict()))
 	}
 	row("purpose", strings.ToLower(enumText(v.GetPurpose())))
 	row("source", strings.TrimSpace(v.GetSource()+" "+v.GetDataset()))
-	row("source as of", when(v.GetSourceAsOf()))
+	row("source as of", whenZoned(v.GetSourceAsOf()))
 	row("source code", v.GetSourceCode())
 	row("billing", enumText(v.GetBilling()))
 	row("reused", mark(v.GetReused()))
@@ -57,8 +57,8 @@ func verificationTable(v *heyanv1.Verification, requestID string) *output.Table 
 	for _, remark := range v.GetRemarks() {
 		row("remark", strings.ToLower(enumText(remark.GetField()))+" "+remark.GetCode())
 	}
-	row("time", when(v.GetVerifyTime()))
-	row("kept until", when(v.GetExpireTime()))
+	row("time", whenZoned(v.GetVerifyTime()))
+	row("kept until", whenZoned(v.GetExpireTime()))
 	row("id", v.GetId())
 	row("request id", requestID)
 	row("client ref.", v.GetClientReference())
