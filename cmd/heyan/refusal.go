@@ -13,6 +13,7 @@ import (
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/field"
+	"github.com/heyan-project/heyan/verifier/role"
 )
 
 // refusal is a server's refusal, or the absence of an answer, as it is shown. Its JSON form is what --jsonl and
@@ -225,7 +226,9 @@ func (a *app) explain(r refusal) {
 		table.Row("  "+name, r.Metadata[name])
 	}
 	if row != nil {
-		table.Row("  remedy", row.Remedy)
+		if cause := r.cause("approval"); cause == "" || cause == role.CauseWaiting {
+			table.Row("  remedy", row.Remedy) // else nobody has to approve anything; what to do is said below
+		}
 		if r.message != "" && !strings.Contains(r.message, row.Cause) {
 			table.Row("  server says", r.message)
 		}
