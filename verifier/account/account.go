@@ -160,7 +160,8 @@ func ParseKey(key string) (id ledger.ID, secret [secretSize]byte, err error) {
 		return id, secret, ErrKey
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || crc32.ChecksumIEEE(b[:keySize-4]) != binary.BigEndian.Uint32(b[keySize-4:]) {
+	// The decoder skips line ends, so that the right length of text may be too few bytes.
+	if err != nil || len(b) != keySize || crc32.ChecksumIEEE(b[:keySize-4]) != binary.BigEndian.Uint32(b[keySize-4:]) {
 		return id, secret, ErrKey
 	}
 	return ledger.ID(b[:16]), [secretSize]byte(b[16 : 16+secretSize]), nil
