@@ -21,10 +21,11 @@ type Reconciled struct {
 }
 
 // Reconcile makes ledger and log agree after a stop, before anything is served. Only records from the durable
-// mark on are compared; a log that ends before it is refused with [ErrForeignLog]. Nothing that was acknowledged is
-// ever voided: an acknowledged answer has both.
+// mark on are compared; a log that ends before it is refused with [ErrForeignLog]. An acknowledged answer
+// has both, so after a crash none is voided.
 //
-// Not guaranteed: anything of an origin that was closed for a new one. Its answers stay as they stand in the ledger.
+// Not guaranteed: that a store put back from before its log is noticed: answers that it lacks are then voided. Nor
+// anything of an origin that was closed for a new one: its answers stay as they stand in the ledger.
 func Reconcile(ctx context.Context, log *netlog.Log, s store.Store, j *journal.Journal, amend func(ledger.Position, record.Event)) (Reconciled, error) {
 	origin := log.Origin()
 	mark, err := s.Mark(ctx, origin)

@@ -16,8 +16,8 @@ import (
 	"github.com/heyan-project/heyan/verifier/workday"
 )
 
-// Owner names whose references are meant: a client's live ones, or those of its test credentials, which are a
-// world of their own. A live call is never answered with what the simulator said, nor the other way round.
+// Owner names whose references are meant: a client's live ones, or those of its test credentials, which are kept
+// apart. A live call is never answered with what the simulator said, nor the other way round.
 func Owner(client string, test bool) string {
 	if test {
 		return client + " test" // no client's id holds a space

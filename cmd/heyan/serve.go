@@ -15,6 +15,7 @@ import (
 	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/profile"
 	"github.com/heyan-project/heyan/server"
+	"github.com/heyan-project/heyan/server/telemetry"
 	"github.com/heyan-project/heyan/store/netlog/record"
 )
 
@@ -50,7 +51,7 @@ commands to paste. Never use it for real people.`,
 
 // serve runs the server of a configuration until ctx ends.
 func (a *app) serve(ctx context.Context, path string) error {
-	logger := slog.New(slog.NewJSONHandler(a.Err, nil))
+	logger := telemetry.Logger(a.Err, new(slog.LevelVar))
 	c, err := config.Load(path)
 	if err != nil {
 		a.refusedConfig(path)

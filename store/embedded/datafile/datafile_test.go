@@ -424,7 +424,7 @@ func TestIterateStops(t *testing.T) {
 // The size that the package documentation promises.
 func TestBytesADigest(t *testing.T) {
 	if testing.Short() {
-		t.Skip()
+		t.Skip("builds large files: not in short mode")
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for links := 2; links <= 4; links++ {
