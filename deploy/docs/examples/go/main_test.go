@@ -63,6 +63,7 @@ func TestShippedServiceConfigRetries(t *testing.T) {
 			conn := serve(t, server, string(text))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
+			var err error // its own: the cases run side by side
 			if c.act {
 				_, err = heyanv1.NewAdminServiceClient(conn).CloseClient(ctx, &heyanv1.CloseClientRequest{})
 			} else {
