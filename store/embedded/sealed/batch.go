@@ -13,15 +13,21 @@ import (
 type Batch struct {
 	db    *DB
 	inner *pebble.Batch
+	noted noted
 }
 
 // NewBatch returns an empty batch.
-func (d *DB) NewBatch() *Batch { return &Batch{db: d, inner: d.engine.NewBatch()} }
+func (d *DB) NewBatch() *Batch {
+	b := &Batch{db: d, inner: d.engine.NewBatch()}
+	b.noted.keys = b.noted.room[:0]
+	return b
+}
 
 // Set gives key a value, sealed as a row. Neither is kept. The empty
 // key and the key "\x00" panic.
 func (b *Batch) Set(key, value []byte) {
 	mustHaveKey(key)
+	b.noted.keys = append(b.noted.keys, b.db.recent.hash(key))
 	op := b.inner.SetDeferred(len(key), len(value)+row.Overhead)
 	copy(op.Key, key)
 	b.db.rows.SealInto(op.Value, key, value)
@@ -31,12 +37,15 @@ func (b *Batch) Set(key, value []byte) {
 // Delete removes key, whether or not it is there.
 func (b *Batch) Delete(key []byte) {
 	mustHaveKey(key)
+	b.noted.keys = append(b.noted.keys, b.db.recent.hash(key))
 	mustFinish(b.inner.Delete(key, nil))
 }
 
 // DeleteRange removes every key in [start, end).
 func (b *Batch) DeleteRange(start, end []byte) {
 	mustHaveKey(start)
+	mustHaveKey(end)
+	b.noted.delete(start, end)
 	mustFinish(b.inner.DeleteRange(start, end, nil))
 }
 
@@ -64,7 +73,11 @@ func (b *Batch) CommitNoSyncWait() error {
 	if b.db.watch.stopped.Load() {
 		return ErrStopped
 	}
-	return fail("commit", b.db.engine.ApplyNoSyncWait(b.inner, pebble.Sync))
+	full, err := b.db.recent.apply(&b.noted, func() error { return b.db.engine.ApplyNoSyncWait(b.inner, pebble.Sync) })
+	if full {
+		b.db.turn()
+	}
+	return fail("commit", err)
 }
 
 // SyncWait returns when the batch given to CommitNoSyncWait is durable. After an error nobody knows

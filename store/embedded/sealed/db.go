@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -69,6 +70,10 @@ type DB struct {
 	watch  *watch
 	lock   *pebble.Lock
 	health io.Closer
+
+	recent  recent
+	closed  chan struct{}
+	turning sync.WaitGroup // goroutines that wait for a generation to be flushed
 }
 
 // Open opens the store called name in dir, and creates it if dir is empty or absent. storeKey has
@@ -101,7 +106,8 @@ func Open(dir, name string, storeKey []byte, options Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sealed: lock the directory, which one process may have open at a time: %w", err)
 	}
-	db := &DB{dir: dir, files: files, rows: rows, lock: lock}
+	db := &DB{dir: dir, files: files, rows: rows, lock: lock, closed: make(chan struct{})}
+	db.recent.open()
 	db.watch = &watch{log: options.Log, store: name, stop: options.Stop}
 	if err := db.start(name, options); err != nil {
 		return nil, errors.Join(err, db.release())
@@ -178,6 +184,8 @@ type reuseNothing struct{ pebble.ArchiveCleaner }
 // Close writes what is only in memory and in the log into tables, so that the next Open has nothing to
 // replay, and releases the directory.
 func (d *DB) Close() error {
+	close(d.closed)
+	d.turning.Wait()
 	var err error
 	if !d.watch.stopped.Load() {
 		err = d.engine.Flush()
@@ -201,7 +209,7 @@ func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
 	}
 	// An iterator asks the filters of the last level too, which Pebble's own Get leaves out: an absent
 	// key is answered from memory (10 bits a row) but for one time in a hundred.
-	iter, err := d.engine.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	iter, err := d.engine.NewIter(&pebble.IterOptions{UseL6Filters: true, OnlyReadGuaranteedDurable: !d.recent.has(key)})
 	if err != nil {
 		return dst, false, fail("read", err)
 	}
@@ -218,6 +226,21 @@ func (d *DB) Get(dst, key []byte) (value []byte, found bool, err error) {
 		return dst, false, fail("read", err)
 	}
 	return value, found, nil
+}
+
+// turn begins a generation of recent keys.
+func (d *DB) turn() {
+	flushed := d.recent.turn(d.engine.AsyncFlush)
+	if flushed == nil {
+		return
+	}
+	d.turning.Go(func() {
+		select {
+		case <-flushed:
+			d.recent.flushed()
+		case <-d.closed:
+		}
+	})
 }
 
 // Flush writes what is only in memory and in the log into tables, and returns when they are durable.

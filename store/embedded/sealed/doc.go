@@ -27,6 +27,8 @@
 //     [ErrNewerFormat].
 //   - A value read is the value written under that key in this store, or the call fails with
 //     [ErrTampered].
+//   - A look-up of an absent key is answered from memory, but for about one in a hundred: recent.go
+//     knows the keys in memory tables, Bloom filters those of the tables.
 //   - No log line and no error text of this package holds a key or a value.
 //
 // # Not guaranteed
