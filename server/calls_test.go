@@ -132,6 +132,24 @@ func TestPanics(t *testing.T) {
 	}
 }
 
+// TestPanicInTheHeaders: a defect where headers are looked at, outside of every chain, ends the call and not the
+// process.
+func TestPanicInTheHeaders(t *testing.T) {
+	output := &buffer{}
+	w := servertest.Start(t, servertest.Options{LogOutput: output})
+	w.BreakHeaders()
+	key := "hk_" + servertest.Person(1).GetIdNumber()
+	for range 2 {
+		conn := w.WithKey(key)
+		if seen, _ := verify(conn, &heyanv1.VerifyRequest{}); seen.Code != codes.Internal || strings.Contains(seen.Err.Error(), key) {
+			t.Errorf("answered %v", seen.Err)
+		}
+	}
+	if text := output.String(); strings.Contains(text, key) || !strings.Contains(text, "panic") || !strings.Contains(text, "(*Server).headers") {
+		t.Errorf("the operator's log:\n%s", text)
+	}
+}
+
 // TestPanicAfterTheAnswer: the call failed, and says so, although its answer is on record; whether the ledger has
 // it is for the next start to find out, so the mark stays below.
 func TestPanicAfterTheAnswer(t *testing.T) {

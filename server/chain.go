@@ -371,6 +371,7 @@ func (c *checkedStream) RecvMsg(m any) error {
 		return err
 	}
 	message, _ := m.(proto.Message)
+	c.server.metrics.Received(c.call.Method)
 	c.call.Traffic.MessagesIn++
 	c.call.Traffic.BytesIn += uint64(proto.Size(message))
 	if refused := c.server.checkMessage(c.call, message); refused != nil {
@@ -410,7 +411,11 @@ func (c *checkedStream) SendMsg(m any) error {
 		c.call.Traffic.MessagesOut++
 		c.call.Traffic.BytesOut += uint64(proto.Size(message))
 	}
-	return c.ServerStream.SendMsg(m)
+	if err := c.ServerStream.SendMsg(m); err != nil {
+		return err
+	}
+	c.server.metrics.Sent(c.call.Method)
+	return nil
 }
 
 // stillAllowed ends streams of revoked, suspended and expired callers at their next message at the latest

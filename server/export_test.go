@@ -50,3 +50,6 @@ func (s *Server) Waiting() int {
 	defer s.arrivals.mu.Unlock()
 	return len(s.arrivals.open)
 }
+
+// BreakHeaders makes whatever looks at the headers of a call panic. It has to come before the first connection.
+func (s *Server) BreakHeaders() { s.authenticator = nil }

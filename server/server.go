@@ -61,6 +61,8 @@ import (
 type Metrics interface {
 	Started(method string)
 	Handled(method string, code codes.Code, took time.Duration)
+	Received(method string) // a message of a stream
+	Sent(method string)     // a message of a stream
 	Refused(reason fault.Reason)
 	Verified(id product.ID, verdict product.Verdict, billing product.Billing, test bool)
 	LogAppended(took time.Duration)
@@ -323,9 +325,8 @@ func (s *Server) Ready() []telemetry.Check {
 }
 
 func (s *Server) countAnswer(a *verifier.Answer) {
-	if v := a.Verification; !a.Reused {
-		s.metrics.Verified(v.Product, v.Verdict, v.Billing, v.Test)
-	}
+	v := a.Verification
+	s.metrics.Verified(v.Product, v.Verdict, v.Billing, v.Test)
 }
 
 // GRPC returns the registered methods, for the test that holds the policy against them.

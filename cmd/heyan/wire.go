@@ -55,6 +55,7 @@ type state struct {
 	recovery  netlog.Recovery
 	store     *embedded.Store
 	directory *directory.Directory
+	metrics   *telemetry.Metrics
 	logger    *slog.Logger
 	now       func() time.Time
 }
@@ -101,6 +102,9 @@ func openData(ctx context.Context, c *config.Config, create bool, logger *slog.L
 	if s.catalogue, err = c.Products(); err != nil {
 		return s, err
 	}
+	if s.metrics, err = newMetrics(s.catalogue); err != nil {
+		return s, err
+	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return s, err
 	}
@@ -120,7 +124,8 @@ func (s *state) logOptions() (netlog.Options, error) {
 	return netlog.Options{
 		Dir: s.logDir(), Node: s.config.Node, Now: s.now, SigningKey: sign, SealKey: seal,
 		FileSize: s.config.Log.FileSize, AppendTimeout: s.config.Log.AppendTimeout,
-		Warn: func(err error) { s.logger.Error("network log", "cause", err.Error()) },
+		Warn:    func(err error) { s.logger.Error("network log", "cause", err.Error()) },
+		Flushed: s.metrics.LogFlushed,
 	}, err
 }
 
@@ -145,7 +150,8 @@ func (s *state) openLog(create bool) error {
 
 func (s *state) openStore(create bool) (err error) {
 	options := embedded.Options{
-		Dir: filepath.Join(s.config.DataDir, "store"), CacheBytes: s.config.Runtime.CacheBytes, Now: s.now, Logger: s.logger}
+		Dir: filepath.Join(s.config.DataDir, "store"), CacheBytes: s.config.Runtime.CacheBytes, Now: s.now, Logger: s.logger,
+		Committed: s.metrics.LedgerCommitted}
 	for _, key := range []struct {
 		to   *[]byte
 		path string
@@ -277,13 +283,12 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := s.metrics()
-	if err != nil {
+	if err := s.watch(); err != nil {
 		return nil, err
 	}
 	srv, err := server.New(ctx, server.Config{
 		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Recovery: s.recovery, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
-		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Logger: s.logger, Metrics: metrics, Tracing: handler,
+		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Logger: s.logger, Metrics: s.metrics, Tracing: handler,
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, AllowTLS12: s.config.TLS.MinVersion == "1.2",
 		Production: s.config.Production, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
 		Streams: s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain,
@@ -293,26 +298,28 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 		return nil, err
 	}
 	i := &instance{state: s, server: srv, tracing: stopTracing, served: make(chan error, 1)}
-	if err := i.listen(metrics); err != nil {
+	if err := i.listen(); err != nil {
 		return nil, errors.Join(err, srv.Shutdown(ctx))
 	}
 	return i, nil
 }
 
-// metrics binds every series before the first call.
-func (s *state) metrics() (*telemetry.Metrics, error) {
+// newMetrics binds every series before the first call.
+func newMetrics(catalogue *product.Catalogue) (*telemetry.Metrics, error) {
 	var products []product.ID
-	for _, p := range s.catalogue.All() {
+	for _, p := range catalogue.All() {
 		products = append(products, p.ID)
 	}
-	metrics, err := telemetry.New(telemetry.Config{
+	return telemetry.New(telemetry.Config{
 		Methods: methods(), Products: products, Version: buildVersion(), Revision: readBuild().Revision,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return metrics, metrics.Watch(telemetry.State{
+}
+
+// watch adds what is read at each scrape.
+func (s *state) watch() error {
+	return s.metrics.Watch(telemetry.State{
 		LogQueue: s.log.Queued, LogSize: s.log.Size, LogHealthy: func() bool { return s.log.Healthy() == nil },
+		ClaimsOpen:   s.store.Claims,
 		StoreHealthy: func() bool { return s.store.Healthy() == nil }, CertificateExpiry: s.certificateExpiry(), Now: s.now,
 	})
 }
@@ -341,14 +348,14 @@ func (s *state) notice() time.Duration {
 	return 0
 }
 
-func (i *instance) listen(metrics *telemetry.Metrics) (err error) {
+func (i *instance) listen() (err error) {
 	if i.listener, err = net.Listen("tcp", i.config.Listen); err != nil {
 		return err
 	}
 	if i.statusAt, err = net.Listen("tcp", i.config.StatusListen); err != nil {
 		return errors.Join(err, i.listener.Close())
 	}
-	i.status = telemetry.HTTPServer(metrics.Handler(i.server, false))
+	i.status = telemetry.HTTPServer(i.metrics.Handler(i.server, false))
 	go func() { _ = i.status.Serve(i.statusAt) }()
 	go func() { i.served <- i.server.Serve(i.listener) }()
 	return nil

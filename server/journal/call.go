@@ -197,17 +197,21 @@ func (i *Item) Settled(f *fault.Fault) { i.opened.settled(i.call.Journal, f) }
 
 // opened is the record of an answer whose ledger row may not be durable yet.
 type opened struct {
-	index uint64
-	is    bool
+	index  uint64
+	is     bool
+	answer *verifier.Answer
 }
 
-// settled drops it where the outcome is known. After a failure of the store, or a panic, that is for the next
-// start to find out.
+// settled drops it where the outcome is known, and counts it where it is an answer. After a failure of the store, or a
+// panic, that is for the next start to find out.
 func (o *opened) settled(j *Journal, f *fault.Fault) {
 	if !o.is || f != nil && (f.Kind() == fault.Unavailable || f.Kind() == fault.Internal) {
 		return
 	}
 	o.is = false
+	if counted := j.hooks.Answered; counted != nil && f == nil {
+		counted(o.answer)
+	}
 	j.mu.Lock()
 	delete(j.open, o.index)
 	j.mu.Unlock()
@@ -239,12 +243,9 @@ func (e *entry) Answered(a *verifier.Answer) (ledger.Position, ledger.Wait, erro
 	if e.own {
 		e.call.at, e.call.written, e.call.answered = at, true, true
 	}
-	if counted := e.call.Journal.hooks.Answered; counted != nil {
-		counted(a)
-	}
 	e.standing = true
 	if !a.Reused {
-		*e.opened = opened{index: at.Index, is: true}
+		*e.opened = opened{index: at.Index, is: true, answer: a}
 	}
 	return at, wait, nil
 }

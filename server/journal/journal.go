@@ -45,7 +45,7 @@ type Journal struct {
 type Hooks struct {
 	// Amend notes that the record at a place was voided or recovered by a later one.
 	Amend func(at ledger.Position, by record.Event)
-	// Answered counts an answer whose record was begun.
+	// Answered counts a new answer: its record and its ledger row are durable, and it was not voided.
 	Answered func(a *verifier.Answer)
 	// Appended notes how long a record took to become durable.
 	Appended func(took time.Duration)

@@ -51,6 +51,7 @@ type Options struct {
 	Store      func(store.Store) store.Store  // wraps the store, to make it fail
 	Sources    map[product.ID][]source.Source // in place of the registry
 	LogOutput  io.Writer                      // the operator's log; nil = nowhere
+	Metrics    server.Metrics                 // nil = Uncounted
 	Dir        string                         // data of an earlier server; empty = a fresh folder
 	Keys       *Keys                          // of an earlier server; nil = new ones
 	OnRecord   func()                         // runs before each record is written, and may take its time
@@ -249,7 +250,7 @@ func (s *Server) serve(o Options) {
 			}
 			return record.Clock{State: record.ClockSynchronised}
 		},
-		Logger: slog.New(slog.NewJSONHandler(output, nil)), Metrics: uncounted{},
+		Logger: slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
 		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
 		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second),
@@ -360,15 +361,24 @@ func (s *Server) Records(from uint64) []record.Record {
 	return all
 }
 
-// uncounted counts nothing.
-type uncounted struct{}
+func (o *Options) metrics() server.Metrics {
+	if o.Metrics != nil {
+		return o.Metrics
+	}
+	return Uncounted{}
+}
 
-func (uncounted) Started(string)                                              {}
-func (uncounted) Handled(string, codes.Code, time.Duration)                   {}
-func (uncounted) Refused(fault.Reason)                                        {}
-func (uncounted) HandshakeFailed(string)                                      {}
-func (uncounted) SessionOpened()                                              {}
-func (uncounted) SessionClosed()                                              {}
-func (uncounted) Verified(product.ID, product.Verdict, product.Billing, bool) {}
-func (uncounted) LogAppended(time.Duration)                                   {}
-func (uncounted) StrangerCounted()                                            {}
+// Uncounted counts nothing.
+type Uncounted struct{}
+
+func (Uncounted) Started(string)                                              {}
+func (Uncounted) Handled(string, codes.Code, time.Duration)                   {}
+func (Uncounted) Received(string)                                             {}
+func (Uncounted) Sent(string)                                                 {}
+func (Uncounted) Refused(fault.Reason)                                        {}
+func (Uncounted) HandshakeFailed(string)                                      {}
+func (Uncounted) SessionOpened()                                              {}
+func (Uncounted) SessionClosed()                                              {}
+func (Uncounted) Verified(product.ID, product.Verdict, product.Billing, bool) {}
+func (Uncounted) LogAppended(time.Duration)                                   {}
+func (Uncounted) StrangerCounted()                                            {}

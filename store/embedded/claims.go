@@ -217,6 +217,18 @@ func (c *claims) strike(why fault.Reason, concerns func(*claim) bool) {
 	})
 }
 
+// Claims returns how many requests are claimed and not yet settled.
+func (s *Store) Claims() int {
+	n := 0
+	for i := range s.claims.shards {
+		shard := &s.claims.shards[i]
+		shard.Lock()
+		n += len(shard.byToken)
+		shard.Unlock()
+	}
+	return n
+}
+
 func (c *claims) each(f func(*claimShard, *claim)) {
 	for i := range c.shards {
 		shard := &c.shards[i]

@@ -18,6 +18,7 @@ type committing struct {
 	pair
 	claim   *claim
 	pending bool
+	begun   time.Time
 }
 
 // Commit stores an answer.
@@ -30,7 +31,7 @@ func (s *Store) Commit(_ context.Context, c *ledger.Commit) (ledger.Wait, error)
 	if cl == nil {
 		return nil, inProgress(time.Second)
 	}
-	w := &committing{claim: cl, pending: c.Verification.State == ledger.Pending}
+	w := &committing{claim: cl, pending: c.Verification.State == ledger.Pending, begun: time.Now()}
 	s.acts.RLock()
 	err := s.commit(w, c)
 	s.acts.RUnlock()
@@ -193,6 +194,7 @@ func (w *committing) wait() error {
 	}
 	s.claims.end(w.claim)
 	s.checkpoints.committed()
+	s.options.Committed(time.Since(w.begun))
 	return nil
 }
 

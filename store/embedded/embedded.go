@@ -32,6 +32,9 @@ type Options struct {
 	CacheBytes int64
 	// Now is the clock by which waiting requests judge leases; nil = time.Now.
 	Now func() time.Time
+	// Committed is told how long each commit of a verification took, from its begin to its being durable. It MUST be
+	// quick. Nil drops it.
+	Committed func(took time.Duration)
 	// Logger takes what an operator must know; nil = slog.Default. It never sees a key or a value.
 	Logger *slog.Logger
 

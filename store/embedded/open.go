@@ -188,6 +188,9 @@ func (o *Options) complete() error {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
+	if o.Committed == nil {
+		o.Committed = func(time.Duration) {}
+	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 128 << 20
 	}
