@@ -243,9 +243,19 @@ func (c *claims) each(f func(*claimShard, *claim)) {
 const evidenceStripes = 4096
 
 // evidenceLocks let one at a time change what stands under an evidence, and tell whether anybody did.
-type evidenceLocks [evidenceStripes]struct {
+type evidenceLocks [evidenceStripes]evidenceLock
+
+type evidenceLock struct {
 	sync.Mutex
 	version atomic.Uint64
+}
+
+// Unlock lets the next one in. What its holder changed can be read by now, so a claim that read before that finds another
+// version at its commit; one that reads from here on reads the change. The version must not be raised earlier: a claim
+// could read it, and then not yet the change.
+func (l *evidenceLock) Unlock() {
+	l.version.Add(1)
+	l.Mutex.Unlock()
 }
 
 func (l *evidenceLocks) of(evidence digest.Digest) int {

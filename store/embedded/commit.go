@@ -72,7 +72,6 @@ func (s *Store) commit(w *committing, c *ledger.Commit) error {
 		}
 		fresh.others = others
 	}
-	stripe.version.Add(1)
 	return s.applyCommit(w, c, &fresh)
 }
 

@@ -20,7 +20,7 @@ const scanRows = 1000
 func (s *Store) CreateConsent(_ context.Context, c *consent.Consent, evidence digest.Digest, handles, restrictions []subject.Handle) (*consent.Consent, error) {
 	var result *consent.Consent
 	stripe := &s.evidence[s.evidence.of(evidence)]
-	err := s.write(lockers{s.acts.RLocker(), &stripe.Mutex}, func(p *pair) error {
+	err := s.write(lockers{s.acts.RLocker(), stripe}, func(p *pair) error {
 		if s.restrictions.any(restrictions, s.options.Now()) {
 			return restricted()
 		}
@@ -32,7 +32,6 @@ func (s *Store) CreateConsent(_ context.Context, c *consent.Consent, evidence di
 			result, err = s.sameConsent(on, handles)
 			return err
 		}
-		stripe.version.Add(1)
 		result, err = s.createConsent(p, &newConsent{Consent: c, evidence: evidence, others: others}, handles)
 		return err
 	})
