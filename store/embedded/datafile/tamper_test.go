@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -237,36 +236,6 @@ func TestCloseDuringIterate(t *testing.T) {
 	if seen != len(oracle(rows)) {
 		t.Errorf("%d anchors after Close in the middle", seen)
 	}
-}
-
-func TestLookupAllocatesNothing(t *testing.T) {
-	if raceDetector() {
-		t.Skip("sync.Pool forgets on purpose under the race detector")
-	}
-	rows := randomRows(5000, 1)
-	path := filepath.Join(t.TempDir(), "f")
-	build(t, path, rows, datafile.Options{})
-	r := open(t, path)
-	dst := make([]byte, 0, 1<<12)
-	i := 0
-	if n := testing.AllocsPerRun(2000, func() {
-		a := rows[i%len(rows)].anchor
-		i++
-		if _, found, err := r.Lookup(a, dst); !found || err != nil {
-			t.Fatal(found, err)
-		}
-		a[30] ^= 1
-		if _, found, err := r.Lookup(a, dst); found || err != nil {
-			t.Fatal(found, err)
-		}
-	}); n >= 1 {
-		t.Errorf("%v allocations for a hit and a miss", n)
-	}
-}
-
-func raceDetector() bool {
-	info, _ := debug.ReadBuildInfo()
-	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // A crash in the middle of Finish: whatever is left, it is not under the final name, and does not

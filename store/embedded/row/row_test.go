@@ -6,8 +6,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
-	"runtime/debug"
-	"slices"
 	"testing"
 
 	"github.com/heyan-project/heyan/store/embedded/row"
@@ -92,22 +90,6 @@ func TestOpenRefuses(t *testing.T) {
 func TestNewRefusesAShortKey(t *testing.T) {
 	if _, err := row.New(make([]byte, 16), "s"); err == nil {
 		t.Error("a key of 16 bytes was accepted")
-	}
-}
-
-func TestSealingAllocatesNothing(t *testing.T) {
-	if info, _ := debug.ReadBuildInfo(); info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		t.Skip("sync.Pool forgets on purpose under the race detector")
-	}
-	r := rows(t, 1, "s")
-	key, value, buffer := make([]byte, 32), make([]byte, 100), make([]byte, 0, 200)
-	if n := testing.AllocsPerRun(1000, func() {
-		stored := r.Seal(buffer, key, value)
-		if _, err := r.Open(key, stored); err != nil {
-			t.Fatal(err)
-		}
-	}); n >= 1 {
-		t.Errorf("%v allocations for Seal and Open", n)
 	}
 }
 
