@@ -11,14 +11,15 @@ import (
 	"sync/atomic"
 )
 
-// build writes a whole file to path and makes it durable.
-func (w *Writer) build(path string) (info Info, err error) {
+// build writes a whole file of about that many anchors to path and makes it durable. fill writes the buckets, in
+// order, and may do so in units of which no bucket reaches over the border.
+func (w *Writer) build(path string, anchors uint64, fill func(units int, buckets uint64, o *output) error) (info Info, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return Info{}, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	buckets := max(1, (w.distinct.estimate()+perBucket-1)/perBucket)
+	buckets := max(1, (anchors+perBucket-1)/perBucket)
 	units := 1
 	if buckets >= parts {
 		// So that no bucket reaches over the border of two parts, and each part is a unit of work.
@@ -29,7 +30,7 @@ func (w *Writer) build(path string) (info Info, err error) {
 	o.index = make([]uint64, 0, buckets+1)
 	err = o.write(w.header)
 	if err == nil {
-		err = w.sealUnits(units, buckets, o)
+		err = fill(units, buckets, o)
 	}
 	if err == nil {
 		err = o.finish(w.keys, w.header, buckets)
@@ -55,9 +56,9 @@ func (w *Writer) sealUnits(units int, buckets uint64, o *output) error {
 	for range workers {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(units); i = next.Add(1) - 1 {
-				b := w.newBuilder(buckets, results[i], stop)
-				if err := w.sealUnit(b, int(i), units, workers); err != nil {
-					b.send(batch{err: err})
+				deliver := sendTo(results[i], stop)
+				if err := w.sealUnit(w.newBuilder(buckets, deliver), int(i), units, workers); err != nil {
+					_ = deliver(batch{err: err}) // nobody wants it any more
 				}
 				close(results[i])
 			}

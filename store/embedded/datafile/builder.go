@@ -29,8 +29,7 @@ type builder struct {
 	keys    *keys
 	data    []byte // associated data of a record: room for the anchor, then the context
 	buckets uint64 // of the whole file
-	result  chan<- batch
-	stop    <-chan struct{}
+	deliver func(batch) error
 	done    batch
 
 	// The anchor whose rows are coming in.
@@ -47,23 +46,25 @@ type builder struct {
 	nonce   [nonceSize]byte
 }
 
-func (w *Writer) newBuilder(buckets uint64, result chan<- batch, stop <-chan struct{}) *builder {
+// newBuilder makes a builder that hands what it has sealed to deliver, in order.
+func (w *Writer) newBuilder(buckets uint64, deliver func(batch) error) *builder {
 	return &builder{
 		keys:    w.keys,
 		data:    append(make([]byte, AnchorSize), w.names.context()...),
 		buckets: buckets,
-		result:  result,
-		stop:    stop,
+		deliver: deliver,
 	}
 }
 
-// send hands a batch over, unless nobody wants it.
-func (b *builder) send(done batch) error {
-	select {
-	case b.result <- done:
-		return nil
-	case <-b.stop:
-		return errStopped
+// sendTo delivers into a channel, unless nobody wants it any more.
+func sendTo(result chan<- batch, stop <-chan struct{}) func(batch) error {
+	return func(done batch) error {
+		select {
+		case result <- done:
+			return nil
+		case <-stop:
+			return errStopped
+		}
 	}
 }
 
@@ -134,7 +135,7 @@ func (b *builder) endBuckets(number uint64) error {
 func (b *builder) flush() error {
 	done := b.done
 	b.done = batch{}
-	return b.send(done)
+	return b.deliver(done)
 }
 
 // finish completes the unit, whose last bucket is the one before end.

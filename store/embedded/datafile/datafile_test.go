@@ -377,37 +377,6 @@ func TestFilesDiffer(t *testing.T) {
 	}
 }
 
-// Rewriting without some records is a walk into a new file.
-func TestRewrite(t *testing.T) {
-	rows := randomRows(2000, 3)
-	dir := t.TempDir()
-	build(t, filepath.Join(dir, "old"), rows, datafile.Options{})
-	want := oracle(rows)
-	gone := 0
-	for a := range want {
-		if gone++; gone > 100 {
-			break
-		}
-		delete(want, a)
-	}
-	w, err := datafile.Create(filepath.Join(dir, "new"), header, key(1), datafile.Options{})
-	must(t, err)
-	must(t, open(t, filepath.Join(dir, "old")).Iterate(func(a anchor, list []byte) error {
-		if want[a] == nil {
-			return nil
-		}
-		for p := range datafile.Items(list) {
-			if err := w.Add(a, p); err != nil {
-				return err
-			}
-		}
-		return nil
-	}))
-	_, err = w.Finish()
-	must(t, err)
-	check(t, open(t, filepath.Join(dir, "new")), want)
-}
-
 func TestIterateStops(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	build(t, path, randomRows(100, 1), datafile.Options{})

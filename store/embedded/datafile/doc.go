@@ -3,8 +3,7 @@
 // were added under it. What a payload means is the caller's business.
 //
 // Write a file with [Create], [Writer.Add] and [Writer.Finish]; read it with [Open] and
-// [Reader.Lookup]. A file is never changed: to remove records, walk it with [Reader.Iterate] into a new
-// Writer.
+// [Reader.Lookup]. A file is never changed: to remove records, [Reader.Rewrite] makes another one.
 //
 // # Format, version 1
 //

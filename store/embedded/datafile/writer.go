@@ -152,12 +152,16 @@ func (w *Writer) sort() {
 //
 // ErrNonce means that two anchors agree in 12 bytes: they are not keyed digests.
 func (w *Writer) Finish() (info Info, err error) {
+	return w.finish(w.distinct.estimate(), w.sealUnits)
+}
+
+func (w *Writer) finish(anchors uint64, fill func(units int, buckets uint64, o *output) error) (info Info, err error) {
 	if w.done {
 		return Info{}, ErrClosed
 	}
 	defer func() { err = errors.Join(err, w.Abort()) }()
 	temporary := w.path + ".new"
-	info, err = w.build(temporary)
+	info, err = w.build(temporary, anchors, fill)
 	if err == nil {
 		err = os.Rename(temporary, w.path)
 	}
