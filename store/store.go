@@ -262,6 +262,20 @@ type Importer interface {
 	Abort()
 }
 
+// Deletions are what was deleted from one generation and is not cleared yet.
+type Deletions struct {
+	Dataset    string
+	Generation int64
+	Records    int64     // that CompactDataset will count as removed
+	Since      time.Time // when the first of them was deleted; zero = longer ago than anybody noted
+}
+
+// Compaction is what CompactDataset did.
+type Compaction struct {
+	Removed        int64 // records that are in no file any more
+	Anchors, Bytes int64 // of the generation's file as it is now
+}
+
 // Datasets keeps the registry's generations. Their state and who activated them are documents.
 type Datasets interface {
 	// ImportDataset begins a generation. An unfinished one of the same number is overwritten; a finished one
@@ -273,10 +287,23 @@ type Datasets interface {
 	// NOT call the engine. It MUST NOT allocate for each record.
 	Lookup(ctx context.Context, datasetID string, generation int64, anchor digest.Digest, each func(record []byte) error) (known bool, err error)
 	// DeleteRecord makes one record of an anchor disappear at once, by its exact bytes, and reports whether it
-	// was there.
-	DeleteRecord(ctx context.Context, datasetID string, generation int64, anchor digest.Digest, record []byte) (bool, error)
-	// DropGeneration removes a generation's file and its deletions. It lets look-ups in flight end first. One
-	// that is not there is ignored.
+	// was there. The record stays in the file until CompactDataset; since when it is deleted, now, is kept.
+	DeleteRecord(ctx context.Context, datasetID string, generation int64, anchor digest.Digest, record []byte, now time.Time) (bool, error)
+	// ListDeletions lists what CompactDataset has to clear, by dataset and generation. A generation that was
+	// dropped stands in it while anything that was kept of its deletions is left. It MUST be cheap.
+	ListDeletions(ctx context.Context) ([]Deletions, error)
+	// CompactDataset rewrites a generation's file without the records that were deleted from it: when it returns,
+	// neither they nor what was kept of their deletion lie in any file of the engine. Where nothing is deleted
+	// it changes nothing. The new file is of the same generation. It MUST be sealed under a key of its own, and
+	// be whole, verified and durable before it takes the old one's place. Look-ups MUST go on meanwhile, never
+	// finding a deleted record nor missing another. Deletions MUST be kept until the new file is in its place
+	// for good, and those that come meanwhile for longer. So after a crash one of the two files is there, and
+	// shows nothing that was deleted. A call that fails, or whose ctx ends, can be repeated, and then counts what
+	// it had removed. Of two calls at once one waits for the other. ErrNotFound where neither the generation nor
+	// anything of its deletions is there, and where it was dropped meanwhile.
+	CompactDataset(ctx context.Context, datasetID string, generation int64) (Compaction, error)
+	// DropGeneration removes a generation's file and its deletions, as far as ListDeletions does not name it any
+	// more. It lets look-ups in flight end first. One that is not there is ignored.
 	DropGeneration(ctx context.Context, datasetID string, generation int64) error
 }
 

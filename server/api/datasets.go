@@ -152,7 +152,7 @@ func (a *Admin) deleteSubject(ctx context.Context, id string, generation int64, 
 			return deleted, err
 		}
 		for _, record := range doomed {
-			there, err := a.d.Store.DeleteRecord(ctx, id, generation, anchor, record)
+			there, err := a.d.Store.DeleteRecord(ctx, id, generation, anchor, record, a.d.Now())
 			if err != nil {
 				return deleted, err
 			}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/embedded/datafile"
@@ -143,7 +144,7 @@ func (s *Store) Lookup(_ context.Context, dataset string, generation int64, anch
 }
 
 // DeleteRecord makes one record disappear.
-func (s *Store) DeleteRecord(ctx context.Context, dataset string, generation int64, anchor digest.Digest, record []byte) (was bool, err error) {
+func (s *Store) DeleteRecord(ctx context.Context, dataset string, generation int64, anchor digest.Digest, record []byte, now time.Time) (was bool, err error) {
 	err = s.read(ctx, func() error {
 		r, key := s.datasets, generationKey{dataset, generation}
 		r.deleting.Lock()
@@ -164,8 +165,9 @@ func (s *Store) DeleteRecord(ctx context.Context, dataset string, generation int
 		if !was {
 			return nil
 		}
-		g.deleted.add(anchor, sha256.Sum256(record))
-		return r.record(key, anchor, sha256.Sum256(record))
+		t := tombstone{sum: sha256.Sum256(record), at: now.UnixNano()}
+		g.deleted.add(anchor, t)
+		return r.record(key, anchor, t)
 	})
 	return was && err == nil, err
 }

@@ -2,7 +2,8 @@
 //
 // A directory holds three things, each sealed under a key of its own: subject and business, two Pebble
 // databases (package sealed), and registry, one immutable file a dataset generation (package datafile) with a
-// small database of deleted records. keys.go lists the rows.
+// small database of deleted records, which stay in their file until it is compacted (compact.go). keys.go lists
+// the rows.
 //
 // # How a request passes
 //
@@ -30,11 +31,17 @@
 // What package store demands, each method at its words. After a failed flush every call fails and Healthy says
 // why, until the directory is opened anew.
 //
+// A compaction takes one processor, room on the disk for a second file of the generation, and memory for what is
+// deleted and half a byte an anchor. Look-ups go on in the old file, and wait for nothing but those in flight when
+// they go over to the new one. Where an open file cannot be replaced, which is on Windows, they wait until the new
+// one is open.
+//
 // # Not guaranteed
 //
 // That a row is not seen a moment before it is durable: a read may show a verification, document or consent
 // whose Wait has not returned, and a crash may then take it back, with everything that was built on it.
-// Several processes on one directory: the second is refused. Protection against the owner of the keys. Sense
+// That blocks which the device keeps after a file was deleted are gone: they are sealed. Several processes on one
+// directory: the second is refused. Protection against the owner of the keys. Sense
 // in databases of two moments: whoever copies or restores a directory copies all of it, while it is closed or
 // as one snapshot, because Open takes what is in one database alone for half commits and removes it.
 package embedded

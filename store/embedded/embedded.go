@@ -38,7 +38,8 @@ type Options struct {
 	// Logger takes what an operator must know; nil = slog.Default. It never sees a key or a value.
 	Logger *slog.Logger
 
-	base vfs.FS // what the databases are kept on; nil = the disk. Tests crash it.
+	base       vfs.FS            // what the databases are kept on; nil = the disk. Tests crash it.
+	compacting func(step string) // is told how far a compaction is; nil = nobody. Tests crash there.
 }
 
 // Store is an open store. It is safe for concurrent use.

@@ -40,7 +40,8 @@ import (
 //	B                         nothing; written to wait for what was written before
 //
 //	registry
-//	T dataset generation anchor sum   a deleted record, by the SHA-256 of its bytes
+//	T dataset generation anchor sum   a deleted record, by the SHA-256 of its bytes: when
+//	G dataset generation              T rows that are gone and not purged yet: how many to count, since when
 const (
 	rowVerification = 'V'
 	rowRequest      = 'Q'
@@ -62,6 +63,7 @@ const (
 	rowBarrier     = 'B'
 
 	rowTombstone = 'T'
+	rowForgotten = 'G'
 )
 
 // appendText appends s so that encodings sort as the texts do and none is the beginning of another: a zero
@@ -185,8 +187,22 @@ func restrictionKey(dst []byte, handle subject.Handle, r store.Restriction) []by
 	return append(append(append(dst, rowRestriction), handle[:]...), byte(r))
 }
 
-func tombstonePrefix(dst []byte, dataset string, generation int64) []byte {
-	return binary.BigEndian.AppendUint64(clientKey(dst, rowTombstone, dataset), uint64(generation))
+// generationRow is the key of a row of a generation, or the beginning of the keys of several.
+func generationRow(dst []byte, letter byte, of generationKey) []byte {
+	return binary.BigEndian.AppendUint64(clientKey(dst, letter, of.dataset), uint64(of.number))
+}
+
+func tombstoneKey(of generationKey, anchor digest.Digest, s sum) []byte {
+	return append(append(generationRow(nil, rowTombstone, of), anchor[:]...), s[:]...)
+}
+
+// cutGeneration reads a key that generationRow began.
+func cutGeneration(key []byte) (of generationKey, rest []byte, ok bool) {
+	dataset, rest, ok := cutText(key[1:])
+	if !ok || len(rest) < 8 {
+		return of, nil, false
+	}
+	return generationKey{dataset, int64(binary.BigEndian.Uint64(rest))}, rest[8:], true
 }
 
 // after returns the smallest key greater than key.

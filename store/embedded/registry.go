@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,7 +34,11 @@ type registry struct {
 	generations  map[generationKey]*generation
 	importing    map[generationKey]*importer
 
-	deleting sync.Mutex // one deletion, drop or end of an import at a time
+	deleting  sync.Mutex // one deletion, drop or swap of files at a time; guards the map
+	forgotten map[generationKey]forgotten
+
+	compacting chan struct{} // holds one token, for the one compaction at a time
+	closeFirst bool          // an open file cannot be replaced here
 }
 
 type generationKey struct {
@@ -72,7 +77,8 @@ func parseFileName(name string) (k generationKey, ok bool) {
 	return k, k.fileName() == name
 }
 
-// generation is one file. Look-ups hold its lock for reading; dropping it takes the lock for writing.
+// generation is one file. Look-ups hold its lock for reading; whoever drops or exchanges the file takes it for
+// writing.
 type generation struct {
 	sync.RWMutex
 	reader  *datafile.Reader
@@ -84,6 +90,7 @@ func openRegistry(s *Store) (*registry, error) {
 	r := &registry{
 		store: s, dir: filepath.Join(s.options.Dir, registryName), key: s.options.RegistryKey,
 		generations: make(map[generationKey]*generation), importing: make(map[generationKey]*importer),
+		forgotten: make(map[generationKey]forgotten), compacting: make(chan struct{}, 1), closeFirst: runtime.GOOS == "windows",
 	}
 	if err := os.MkdirAll(filepath.Join(r.dir, dataDir), 0o700); err != nil {
 		return nil, err
@@ -100,7 +107,7 @@ func openRegistry(s *Store) (*registry, error) {
 	return r, nil
 }
 
-// openFiles opens every generation and removes what imports that did not finish left behind.
+// openFiles opens every generation and removes what imports and compactions that did not finish left behind.
 func (r *registry) openFiles() error {
 	entries, err := os.ReadDir(filepath.Join(r.dir, dataDir))
 	if err != nil {
@@ -150,10 +157,11 @@ func (r *registry) hold(key generationKey) (*generation, error) {
 	if g == nil {
 		return nil, errNoGeneration
 	}
+	g.RLock()
 	if g.broken != nil {
+		defer g.RUnlock()
 		return nil, g.broken
 	}
-	g.RLock()
 	return g, nil
 }
 
@@ -184,7 +192,10 @@ func (r *registry) drop(key generationKey) error {
 	if err := syncDir(filepath.Join(r.dir, dataDir)); err != nil {
 		return err
 	}
-	return r.forget(key)
+	if records, since := g.deleted.count(); records > 0 {
+		return r.forgetAll(key, since)
+	}
+	return nil
 }
 
 func (r *registry) close() error {

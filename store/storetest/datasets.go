@@ -147,14 +147,14 @@ func datasetsDelete(e *env) {
 	e.load("people", 2, []byte("a"))
 	del := func(record string, want bool) {
 		e.Helper()
-		was, err := e.store.DeleteRecord(e.ctx, "people", 1, sum("anchor"), []byte(record))
+		was, err := e.store.DeleteRecord(e.ctx, "people", 1, sum("anchor"), []byte(record), e.now())
 		e.must(err)
 		e.same("was there", was, want)
 	}
 	del("A", false)
 	del("a", true)
 	del("a", false)
-	_, err := e.store.DeleteRecord(e.ctx, "people", 3, sum("anchor"), []byte("a"))
+	_, err := e.store.DeleteRecord(e.ctx, "people", 3, sum("anchor"), []byte("a"), e.now())
 	e.refused(err, fault.StoreUnavailable)
 	for range 2 {
 		e.same("records", e.lookup("people", 1, "anchor"), []string{"b"})
@@ -169,7 +169,7 @@ func datasetsDrop(e *env) {
 	e.must(e.store.DropGeneration(e.ctx, "people", 1)) // is not there
 	e.load("people", 1, []byte("a"), []byte("b"))
 	e.load("people", 2, []byte("a"))
-	_, err := e.store.DeleteRecord(e.ctx, "people", 1, sum("anchor"), []byte("a"))
+	_, err := e.store.DeleteRecord(e.ctx, "people", 1, sum("anchor"), []byte("a"), e.now())
 	e.must(err)
 	var dropped atomic.Bool
 	parallel(8, func(i int) {
@@ -201,7 +201,7 @@ func datasetsDrop(e *env) {
 	e.same("another generation", e.lookup("people", 2, "anchor"), []string{"a"})
 	e.load("people", 1, []byte("a")) // its deletions went too
 	e.same("records", e.lookup("people", 1, "anchor"), []string{"a"})
-	_, err = e.store.DeleteRecord(e.ctx, "people", 1, sum("anchor"), []byte("a"))
+	_, err = e.store.DeleteRecord(e.ctx, "people", 1, sum("anchor"), []byte("a"), e.now())
 	e.must(err)
 	e.must(e.store.DropGeneration(e.ctx, "people", 1))
 	e.load("people", 1, []byte("a"))

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/verifier/digest"
@@ -76,7 +78,7 @@ func (m *memory) Lookup(_ context.Context, dataset string, number int64, anchor 
 	var buffer [256]byte
 	given := buffer[:]
 	for _, record := range generation[anchor] {
-		if len(m.deleted) > 0 && m.deleted[m.deletion(key, anchor, record)] {
+		if len(m.deleted) > 0 && m.isDeleted(key, anchor, record) {
 			continue
 		}
 		known = true
@@ -97,7 +99,12 @@ func (m *memory) deletion(key string, anchor digest.Digest, record string) strin
 	return key + anchor.Hex() + record
 }
 
-func (m *memory) DeleteRecord(_ context.Context, dataset string, number int64, anchor digest.Digest, record []byte) (bool, error) {
+func (m *memory) isDeleted(key string, anchor digest.Digest, record string) bool {
+	_, is := m.deleted[m.deletion(key, anchor, record)]
+	return is
+}
+
+func (m *memory) DeleteRecord(_ context.Context, dataset string, number int64, anchor digest.Digest, record []byte, now time.Time) (bool, error) {
 	unlock, err := m.lock()
 	if err != nil {
 		return false, err
@@ -107,12 +114,71 @@ func (m *memory) DeleteRecord(_ context.Context, dataset string, number int64, a
 	if m.generations[key] == nil {
 		return false, fault.New(fault.StoreUnavailable)
 	}
-	deletion := m.deletion(key, anchor, string(record))
-	if m.deleted[deletion] || !slices.Contains(m.generations[key][anchor], string(record)) {
+	if m.isDeleted(key, anchor, string(record)) || !slices.Contains(m.generations[key][anchor], string(record)) {
 		return false, nil
 	}
-	m.deleted[deletion] = true
+	of := store.Deletions{Dataset: dataset, Generation: number, Records: 1, Since: now.UTC()}
+	m.deleted[m.deletion(key, anchor, string(record))] = deletion{of, anchor, string(record)}
 	return true, nil
+}
+
+func (m *memory) ListDeletions(context.Context) ([]store.Deletions, error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	found := map[string]store.Deletions{}
+	for _, one := range m.deleted {
+		key := m.generation(one.Dataset, one.Generation)
+		if of, more := found[key]; more {
+			one.Records += of.Records
+			if of.Since.Before(one.Since) {
+				one.Since = of.Since
+			}
+		}
+		found[key] = one.Deletions
+	}
+	list := slices.Collect(maps.Values(found))
+	slices.SortFunc(list, func(a, b store.Deletions) int {
+		return cmp.Or(cmp.Compare(a.Dataset, b.Dataset), cmp.Compare(a.Generation, b.Generation))
+	})
+	return list, nil
+}
+
+func (m *memory) CompactDataset(_ context.Context, dataset string, number int64) (done store.Compaction, err error) {
+	unlock, err := m.lock()
+	if err != nil {
+		return done, err
+	}
+	defer func() { unlock() }()
+	key := m.generation(dataset, number)
+	kept := m.generations[key]
+	if kept == nil && !m.is("a compaction finds everything") {
+		return done, store.ErrNotFound
+	}
+	for id, one := range m.deleted {
+		if m.generation(one.Dataset, one.Generation) != key {
+			continue
+		}
+		done.Removed++
+		if !m.is("a compaction brings records back") {
+			kept[one.anchor] = slices.DeleteFunc(kept[one.anchor], func(r string) bool { return r == one.record })
+		}
+		if len(kept[one.anchor]) == 0 {
+			delete(kept, one.anchor)
+		}
+		delete(m.deleted, id)
+	}
+	if m.is("a compaction forgets later deletions") {
+		unlock()
+		pause()
+		m.mu.Lock()
+		unlock = m.mu.Unlock
+		clear(m.deleted)
+	}
+	done.Anchors, done.Bytes = int64(len(kept)), 1
+	return done, nil
 }
 
 func (m *memory) DropGeneration(_ context.Context, dataset string, number int64) error {

@@ -39,7 +39,7 @@ type disk struct {
 	restrictions  map[subject.Handle]map[store.Restriction]time.Time
 	documents     map[string]store.Document
 	generations   map[string]map[digest.Digest][]string
-	deleted       map[string]bool
+	deleted       map[string]deletion // by generation, anchor and record
 	marks         map[string]uint64
 	stuck         map[string]bool // requests that a broken engine never frees
 }
@@ -52,6 +52,13 @@ type row struct {
 	counters []string
 	created  ledger.ID // consent
 	durable  bool
+}
+
+// deletion is one deleted record.
+type deletion struct {
+	store.Deletions
+	anchor digest.Digest
+	record string
 }
 
 type file struct {
@@ -74,7 +81,7 @@ func newDisk(bug string) *disk {
 	return &disk{bug: bug, verifications: map[string]*row{}, consents: map[ledger.ID]*file{}, tombstones: map[string]bool{},
 		used: map[string]int64{}, usage: map[usage.Key]usage.Counts{}, documents: map[string]store.Document{},
 		restrictions: map[subject.Handle]map[store.Restriction]time.Time{}, generations: map[string]map[digest.Digest][]string{},
-		deleted: map[string]bool{}, marks: map[string]uint64{}, stuck: map[string]bool{}}
+		deleted: map[string]deletion{}, marks: map[string]uint64{}, stuck: map[string]bool{}}
 }
 
 func (d *disk) open() (store.Store, error) {
@@ -87,6 +94,11 @@ func (d *disk) open() (store.Store, error) {
 	}
 	if m.is("restrictions are not durable") {
 		clear(d.restrictions)
+	}
+	for key, of := range d.deleted {
+		if of.Since = time.Now().UTC(); m.is("deletions are dated anew at a start") {
+			d.deleted[key] = of
+		}
 	}
 	if m.is("withdrawals are not durable") {
 		for _, f := range d.consents {

@@ -153,6 +153,10 @@ var cases = []struct {
 	{"datasets/lookup allocates nothing a record", datasetsAllocations},
 	{"datasets/delete a record", datasetsDelete},
 	{"datasets/drop", datasetsDrop},
+	{"datasets/deletions", datasetsDeletions},
+	{"datasets/compact", datasetsCompact},
+	{"datasets/compact what is not there", datasetsCompactNothing},
+	{"datasets/compact beside others", datasetsCompactBeside},
 
 	{"reconciliation/mark", reconcileMark},
 	{"reconciliation/committed", reconcileCommitted},

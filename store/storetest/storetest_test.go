@@ -101,6 +101,10 @@ var broken = map[string]string{
 	"datasets/lookup allocates nothing a record": "every record is copied",
 	"datasets/delete a record":                   "a record is deleted everywhere",
 	"datasets/drop":                              "deletions outlive their generation",
+	"datasets/deletions":                         "deletions are dated anew at a start",
+	"datasets/compact":                           "a compaction brings records back",
+	"datasets/compact what is not there":         "a compaction finds everything",
+	"datasets/compact beside others":             "a compaction forgets later deletions",
 
 	"reconciliation/mark":                    "marks go down",
 	"reconciliation/committed":               "deleted ones are not committed",
