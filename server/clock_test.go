@@ -23,3 +23,20 @@ func TestClockSteps(t *testing.T) {
 		}
 	}
 }
+
+func TestRewriteDue(t *testing.T) {
+	now := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		since time.Time
+		want  bool
+	}{
+		"a while ago":                   {now.Add(-rewriteAfter + time.Second), false},
+		"long enough ago":               {now.Add(-rewriteAfter), true},
+		"nobody noted when":             {time.Time{}, true},
+		"before the clock was set back": {now.Add(time.Second), true},
+	} {
+		if got := rewriteDue(c.since, now); got != c.want {
+			t.Errorf("deleted %s: %v, want %v", name, got, c.want)
+		}
+	}
+}

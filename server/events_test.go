@@ -30,6 +30,7 @@ var beside = []record.Event{
 	record.TextCarriesPII, record.RateLimited, record.RefusalBulk, record.AccessBulk, record.BudgetExhausted,
 	record.VerificationBatchItem, record.VerificationVoided, record.VerificationRecovered, record.VerificationReconciled,
 	record.ClientSuspended, record.ClientResumed, record.ApprovalRequested, record.ConsentTombstoned, record.LogFollowed,
+	record.DatasetRewritten,
 }
 
 // elsewhere are events of programs around the server (of first starts and refused configurations), and of methods
@@ -48,6 +49,9 @@ func TestEvents(t *testing.T) {
 	w.clients(t)
 	w.misuse(t)
 	w.verifications(t, authority)
+	w.deleted(1)
+	w.pass(5 * time.Hour)
+	w.Rewriter()()
 	seen := map[record.Event]bool{}
 	for _, r := range w.Records(0) {
 		seen[r.Event] = true

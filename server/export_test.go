@@ -41,6 +41,12 @@ func (s *Server) Mark() (uint64, error) {
 	return s.journal.Settled(s.log.Size()), s.mark(context.Background())
 }
 
+// Rewriter returns what looks for datasets to rewrite, as the minute does.
+func (s *Server) Rewriter() (look func()) {
+	r := rewriter{Server: s, later: map[generation]time.Time{}}
+	return func() { r.look(context.Background()) }
+}
+
 // SetDraining makes the server refuse new calls, as a stop does.
 func (s *Server) SetDraining(draining bool) { s.draining.Store(draining) }
 

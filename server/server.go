@@ -6,7 +6,8 @@
 // registered method has a row in the policy (policy.go), and one without is refused.
 //
 // Not guaranteed: that a reply arrives, or that an administrative change whose record fails to be written is
-// undone; the log then stops, and the change is compared by an operator. Calls of strangers are counted per
+// undone; the log then stops, and the change is compared by an operator. Nor that a dataset which was rewritten
+// without its deleted records has its record where the process ends between the two. Calls of strangers are counted per
 // address, not recorded one by one.
 //
 // A unary call that ends before its whole message has come leaves a record with the reason CALLER_CANCELLED, and
@@ -126,6 +127,7 @@ type Server struct {
 	credentials   *transport.Credentials
 	health        *health.Server
 	grpc          *grpc.Server
+	admin         *api.Admin
 	logins        sync.Mutex // held while a connection's identity is recorded
 	sessions      sync.Map   // session id → *login
 	streams       sync.Map   // *checkedStream, while it is served
@@ -169,6 +171,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.register()
 	s.background.Go(s.tick)
 	s.background.Go(s.watchLog)
+	s.background.Go(s.rewriteDatasets)
 	return s, nil
 }
 
@@ -210,7 +213,8 @@ func (s *Server) register() {
 	heyanv1.RegisterVerificationServiceServer(s.grpc, api.NewVerification(d))
 	heyanv1.RegisterCatalogServiceServer(s.grpc, api.NewCatalog(d))
 	heyanv1.RegisterConsentServiceServer(s.grpc, api.NewConsent(d))
-	heyanv1.RegisterAdminServiceServer(s.grpc, api.NewAdmin(d))
+	s.admin = api.NewAdmin(d)
+	heyanv1.RegisterAdminServiceServer(s.grpc, s.admin)
 	heyanv1.RegisterAccessServiceServer(s.grpc, api.NewAccess(d))
 	heyanv1.RegisterComplianceServiceServer(s.grpc, api.NewCompliance(d))
 	heyanv1.RegisterLogServiceServer(s.grpc, api.NewLog(d))

@@ -111,12 +111,17 @@ func storeFault(err error) error {
 
 // changed notes an administrative change on the call's record. before may be nil.
 func changed(ctx context.Context, before, after any) {
+	journal.From(ctx).SetChange(changeOf(before, after))
+}
+
+// changeOf is a change as the log has it: digests, and the names of what differs.
+func changeOf(before, after any) *record.Change {
 	change := &record.Change{After: digestOf(after)}
 	if before != nil {
 		change.Before = digestOf(before)
 	}
 	change.Diff = strings.Join(differing(before, after), " ")
-	journal.From(ctx).SetChange(change)
+	return change
 }
 
 func digestOf(v any) string {

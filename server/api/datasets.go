@@ -3,10 +3,13 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/dataset"
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/fault"
@@ -108,6 +111,28 @@ func (a *Admin) countDeleted(ctx context.Context, id string, generation, deleted
 		}
 	})
 	return err
+}
+
+// Rewritten notes on file what a generation's file holds since deleted records went out of it, and returns the
+// change for the log: nil where the generation is not on file any more.
+func (a *Admin) Rewritten(ctx context.Context, id string, generation int64, done store.Compaction) (*record.Change, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := store.ErrConflict
+	for tries := 0; errors.Is(err, store.ErrConflict) && tries < 10; tries++ { // activations are written beside mu
+		before, revision := a.d.dataset(id)
+		after := before
+		after.Generations = slices.Clone(before.Generations)
+		g, ok := after.Find(generation)
+		if !ok {
+			return nil, nil
+		}
+		g.Anchors, g.Bytes = done.Anchors, done.Bytes
+		if _, err = a.d.Directory.PutDataset(ctx, after, revision); err == nil {
+			return changeOf(&before, &after), nil
+		}
+	}
+	return nil, err
 }
 
 // subjects reads whose records are deleted: each a name with at least one number.

@@ -72,6 +72,14 @@ func (f *Faulty) ImportDataset(ctx context.Context, info store.ImportInfo) (stor
 	return f.Store.ImportDataset(ctx, info)
 }
 
+// CompactDataset implements store.Datasets.
+func (f *Faulty) CompactDataset(ctx context.Context, dataset string, generation int64) (store.Compaction, error) {
+	if err := f.ask("CompactDataset"); err != nil {
+		return store.Compaction{}, err
+	}
+	return f.Store.CompactDataset(ctx, dataset, generation)
+}
+
 // ListDocuments implements store.Documents.
 func (f *Faulty) ListDocuments(ctx context.Context, kind store.Kind, prefix, after string, limit int) ([]store.Document, error) {
 	if err := f.ask("ListDocuments"); err != nil {

@@ -2194,9 +2194,9 @@ type Dataset_Generation struct {
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// Rows taken.
 	Rows int64 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
-	// Anchors stored.
+	// Anchors in the file: fewer once it was rewritten without deleted records.
 	Anchors int64 `protobuf:"varint,6,opt,name=anchors,proto3" json:"anchors,omitempty"`
-	// Size of the file, bytes.
+	// Size of the file, bytes, likewise.
 	Bytes int64 `protobuf:"varint,7,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// Who imported it, an operator's id.
 	ImportedBy string `protobuf:"bytes,8,opt,name=imported_by,json=importedBy,proto3" json:"imported_by,omitempty"`
@@ -2206,7 +2206,7 @@ type Dataset_Generation struct {
 	ImportTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=import_time,json=importTime,proto3" json:"import_time,omitempty"`
 	// When it was activated.
 	ActivateTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=activate_time,json=activateTime,proto3" json:"activate_time,omitempty"`
-	// Records deleted from it since.
+	// Records deleted from it since, also those that are not in the file any more.
 	DeletedRecords int64 `protobuf:"varint,12,opt,name=deleted_records,json=deletedRecords,proto3" json:"deleted_records,omitempty"`
 	// Digest suite of its anchors.
 	Suite         string `protobuf:"bytes,13,opt,name=suite,proto3" json:"suite,omitempty"`

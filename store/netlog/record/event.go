@@ -88,7 +88,6 @@ const (
 	DatasetActivated      // ActivateDataset, by a second person
 	DatasetDeleted        // DeleteDataset
 	DatasetRecordsDeleted // DeleteRecords
-	DatasetRewritten      // a dataset's file was rewritten without deleted records or under new keys
 	PendingResolved       // ResolvePending
 	OperationStarted      // StartOperation
 	OperationFinished     // an operation ended
@@ -176,6 +175,7 @@ const (
 	ErasurePerformed       // links were destroyed
 	ErasureCleared         // erased bytes are physically gone
 	ErasureAcknowledged    // a client confirmed an erasure
+	DatasetRewritten       // a dataset's file was rewritten without deleted records or under new keys
 	HoldCreated            // CreateHold
 	HoldReleased           // ReleaseHold
 	LogSealed              // a part of the log became immutable
@@ -290,7 +290,6 @@ var eventTable = [eventCount]eventRow{
 	DatasetActivated:        {"dataset.activated", CategoryAdmin, Notice},
 	DatasetDeleted:          {"dataset.deleted", CategoryAdmin, Notice},
 	DatasetRecordsDeleted:   {"dataset.records_deleted", CategoryAdmin, Notice},
-	DatasetRewritten:        {"dataset.rewritten", CategoryAdmin, Info},
 	PendingResolved:         {"pending.resolved", CategoryAdmin, Info},
 	OperationStarted:        {"operation.started", CategoryAdmin, Info},
 	OperationFinished:       {"operation.finished", CategoryAdmin, Info},
@@ -370,6 +369,7 @@ var eventTable = [eventCount]eventRow{
 	ErasurePerformed:        {"erasure.performed", CategoryDataLifecycle, Notice},
 	ErasureCleared:          {"erasure.cleared", CategoryDataLifecycle, Notice},
 	ErasureAcknowledged:     {"erasure.acknowledged", CategoryDataLifecycle, Info},
+	DatasetRewritten:        {"dataset.rewritten", CategoryDataLifecycle, Notice},
 	HoldCreated:             {"hold.created", CategoryDataLifecycle, Notice},
 	HoldReleased:            {"hold.released", CategoryDataLifecycle, Notice},
 	LogSealed:               {"log.sealed", CategoryDataLifecycle, Info},
