@@ -14,6 +14,7 @@ import (
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/servertest"
+	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/dataset"
 	"github.com/heyan-project/heyan/verifier/fault"
@@ -182,5 +183,40 @@ func TestRewritingFails(t *testing.T) {
 	look()
 	if len(w.rewritten(from)) != 1 || w.inFiles(1) {
 		t.Error("not tried again")
+	}
+}
+
+// What is noted on file beside the record is tried again where an activation came between, and its failure is told.
+func TestRewritingIsNoted(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails int64
+		err   error
+		noted bool
+	}{
+		"an activation came between": {3, store.ErrConflict, true},
+		"it cannot be noted":         {1 << 30, servertest.ErrDown(), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			output := &buffer{}
+			w := newWorld(t, servertest.Options{LogOutput: output})
+			before, from := w.listed(), w.Log.Size()
+			w.deleted(1)
+			w.pass(5 * time.Hour)
+			var calls atomic.Int64
+			w.store.Hook(func(method string) error {
+				if method == "PutDocument" && calls.Add(1) <= c.fails {
+					return c.err
+				}
+				return nil
+			})
+			w.Rewriter()()
+			w.store.Hook(nil)
+			if noted := w.listed().GetBytes() < before.GetBytes(); noted != c.noted || len(w.rewritten(from)) != 1 || w.inFiles(1) {
+				t.Errorf("noted is %v, and %d records", noted, len(w.rewritten(from)))
+			}
+			if told := strings.Contains(output.String(), "noting that a dataset was rewritten"); told == c.noted {
+				t.Errorf("told is %v: %s", told, output)
+			}
+		})
 	}
 }
