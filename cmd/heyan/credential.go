@@ -194,14 +194,14 @@ func (a *app) credentialAnswer(ctx context.Context, call func(context.Context, *
 }
 
 func credentialTable(credentials []*heyanv1.Credential) *output.Table {
-	table := output.NewTable("CREDENTIAL", "CLIENT", "KIND", "TEST", "STATE", "EXPIRES +08:00", "LAST USED", "SUBJECT", "ISSUER", "LABEL")
+	table := output.NewTable("CREDENTIAL", "CLIENT", "KIND", "TEST", "STATE", "EXPIRES +08:00", "LAST USED", "SUBJECT", "ISSUER", "LABEL", "REASON")
 	for _, c := range credentials {
 		issuer := hex.EncodeToString(c.GetIssuerSha256())
 		if len(issuer) > 12 {
 			issuer = issuer[:12] + "…"
 		}
 		table.Row(c.GetId(), c.GetClient(), enumText(c.GetKind()), mark(c.GetTest()), enumText(c.GetState()),
-			when(c.GetExpireTime()), minute(c.GetLastUsedTime()), c.GetSubjectAltName(), issuer, c.GetLabel())
+			when(c.GetExpireTime()), minute(c.GetLastUsedTime()), c.GetSubjectAltName(), issuer, c.GetLabel(), c.GetReason())
 	}
 	return table
 }

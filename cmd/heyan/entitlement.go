@@ -114,7 +114,7 @@ func (a *app) entitlementAnswer(ctx context.Context, call func(context.Context, 
 
 func entitlementTable(entitlements []*heyanv1.Entitlement) *output.Table {
 	table := output.NewTable("CLIENT", "PRODUCT", "PURPOSES", "QUOTA", "PERIOD", "PRICE", "DETAIL", "LEGAL BASES",
-		"FROM +08:00", "UNTIL", "REVISION", "REVOKED")
+		"FROM +08:00", "UNTIL", "REVISION", "REVOKED", "REASON")
 	for _, e := range entitlements {
 		quota, price := "no limit", ""
 		if e.Quota != nil {
@@ -125,7 +125,7 @@ func entitlementTable(entitlements []*heyanv1.Entitlement) *output.Table {
 		}
 		table.Row(e.GetClient(), e.GetProduct(), enumList(e.GetPurposes()), quota, strings.ToLower(enumText(e.GetQuotaPeriod())),
 			price, mark(e.GetDetail()), strings.Join(e.GetLegalBases(), ","), when(e.GetStartTime()), when(e.GetExpireTime()),
-			output.Count(e.GetRevision()), mark(e.GetRevoked()))
+			output.Count(e.GetRevision()), mark(e.GetRevoked()), e.GetReason())
 	}
 	return table
 }

@@ -180,6 +180,21 @@ func (f *fake) IssueCredential(_ context.Context, r *heyanv1.IssueCredentialRequ
 	return answer, nil
 }
 
+func (f *fake) UnlockCredential(_ context.Context, r *heyanv1.UnlockCredentialRequest) (*heyanv1.Credential, error) {
+	return &heyanv1.Credential{Id: r.GetId(), State: heyanv1.Credential_STATE_ACTIVE, Reason: r.GetReason()}, nil
+}
+
+func (f *fake) RevokeEntitlement(_ context.Context, r *heyanv1.RevokeEntitlementRequest) (*heyanv1.Entitlement, error) {
+	return &heyanv1.Entitlement{Client: r.GetClient(), Product: r.GetProduct(), Revoked: true, Reason: r.GetReason()}, nil
+}
+
+func (f *fake) ListDatasets(context.Context, *heyanv1.ListDatasetsRequest) (*heyanv1.ListDatasetsResponse, error) {
+	return &heyanv1.ListDatasetsResponse{Datasets: []*heyanv1.Dataset{{Id: "people", Generations: []*heyanv1.Dataset_Generation{{
+		Number: 1, State: heyanv1.Dataset_STATE_REPLACED, Rows: 9, DeletedRecords: 5, Reason: "wrong file",
+		Deletions: []*heyanv1.Dataset_Deletion{{DeletedBy: "wang-fang", Records: 5, Reason: "correction 17"}},
+	}}}}}, nil
+}
+
 // approvalID is that of the one act of two persons.
 const approvalID = "0190-approval"
 

@@ -113,11 +113,11 @@ func (a *app) operatorAnswer(ctx context.Context, call func(context.Context, hey
 
 func operatorTable(operators []*heyanv1.Operator) *output.Table {
 	table := output.NewTable("OPERATOR", "PERSON", "ROLES", "STATE", "READ ONLY", "EXPIRES +08:00", "SUBJECT", "BOUND BY",
-		"APPROVED BY", "BOUND", "REVISION")
+		"APPROVED BY", "BOUND", "REVISION", "REASON")
 	for _, o := range operators {
 		table.Row(o.GetId(), o.GetPersonId(), enumList(o.GetRoles()), enumText(o.GetState()), mark(o.GetReadOnly()),
 			when(o.GetExpireTime()), o.GetSubjectAltName(), o.GetBoundBy(), o.GetApprovedBy(), when(o.GetBindTime()),
-			output.Count(o.GetRevision()))
+			output.Count(o.GetRevision()), o.GetReason())
 	}
 	return table
 }

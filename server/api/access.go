@@ -208,7 +208,7 @@ func (a *Access) RevokeEntitlement(ctx context.Context, req *heyanv1.RevokeEntit
 	journal.From(ctx).SetObject("entitlement", id)
 	before, after := entry.Value, entry.Value
 	if !after.Revoked {
-		after.Revoked, after.UpdateTime, after.Revision = true, a.d.Now(), entry.Revision+1
+		after.Revoked, after.Reason, after.UpdateTime, after.Revision = true, req.GetReason(), a.d.Now(), entry.Revision+1
 		if _, err := a.d.Directory.PutEntitlement(ctx, after, entry.Revision); err != nil {
 			return nil, storeFault(err)
 		}
@@ -245,7 +245,7 @@ func publicEntitlement(e *product.Entitlement) *heyanv1.Entitlement {
 		Client: e.Client, Product: string(e.Product), Purposes: publicPurposes(e.Purposes), TestQuota: &e.TestQuota.Limit,
 		Detail: e.Detail, LegalBases: e.LegalBases, HandlerRole: handlerRoleEnum.public(e.HandlerRole), ContractRef: e.ContractRef,
 		StartTime: stamp(e.Start), ExpireTime: stamp(e.Expire), RetentionDays: int32(e.RetentionDays), Revision: e.Revision,
-		Revoked: e.Revoked, UpdateTime: stamp(e.UpdateTime),
+		Revoked: e.Revoked, UpdateTime: stamp(e.UpdateTime), Reason: e.Reason,
 	}
 	if e.Quota.Limit >= 0 {
 		p.Quota, p.QuotaPeriod = &e.Quota.Limit, quotaPeriodEnum.public(e.Quota.Period)

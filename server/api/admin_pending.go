@@ -82,7 +82,7 @@ func (a *Admin) pending(ctx context.Context, text string) (*ledger.Verification,
 }
 
 // ResolvePending states the outcome of a pending verification. Without a verdict the call never happened: the
-// verification goes, and its unit of quota comes back. verification.reconciled is in the log first, since the
+// verification goes, the reason with it, and its unit of quota comes back. verification.reconciled is in the log first, since the
 // row names its place.
 func (a *Admin) ResolvePending(ctx context.Context, req *heyanv1.ResolvePendingRequest) (*heyanv1.Verification, error) {
 	if f := a.d.text(ctx, "reason", req.GetReason()); f != nil {
@@ -109,6 +109,7 @@ func (a *Admin) ResolvePending(ctx context.Context, req *heyanv1.ResolvePendingR
 	}
 	after := *before
 	after.Verdict, after.Billing, after.State, after.ReconcileBy = verdict, billing, ledger.Active, time.Time{}
+	after.ResolutionReason = req.GetReason()
 	var delta usage.Counts
 	if verdict == 0 {
 		after.Strip()

@@ -80,7 +80,7 @@ func publicVerification(v *ledger.Verification) *heyanv1.Verification {
 		SourceCode: v.SourceCode, Dataset: v.Dataset, Billing: billingEnum.public(v.Billing), Test: v.Test,
 		VerifyTime: stamp(v.VerifyTime), ExpireTime: stamp(v.ExpireTime), State: verificationStateEnum.public(v.State),
 		Consent: v.Consent.String(), LegalBasis: v.LegalBasis, PolicyVersion: v.PolicyVersion, LogEntry: publicPosition(v.Log),
-		DecisionNotice: decisionNotice,
+		DecisionNotice: decisionNotice, ResolutionReason: v.ResolutionReason,
 	}
 	if v.State == ledger.Pending {
 		m.ReconcileBy = stamp(v.ReconcileBy)

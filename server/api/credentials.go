@@ -222,7 +222,7 @@ func (a *Access) UnlockCredential(ctx context.Context, req *heyanv1.UnlockCreden
 	case account.CredentialRevoked:
 		return nil, malformed("id", "REVOKED").WithHint("A revoked credential never works again: issue another one.")
 	case account.CredentialLocked:
-		after.State = account.CredentialActive
+		after.State, after.Reason = account.CredentialActive, req.GetReason()
 		if _, err := a.d.Directory.PutCredential(ctx, after, entry.Revision); err != nil {
 			return nil, storeFault(err)
 		}
@@ -235,6 +235,6 @@ func publicCredential(c *account.Credential, now time.Time) *heyanv1.Credential 
 	return &heyanv1.Credential{
 		Id: c.ID, Client: c.Client, Kind: credentialKindEnum.public(c.Kind), Test: c.Test, IssuerSha256: bytesOf(c.IssuerSHA256),
 		SubjectAltName: c.SubjectAltName, State: credentialStateEnum.public(c.StateAt(now)), ExpireTime: stamp(c.ExpireTime),
-		CreateTime: stamp(c.CreateTime), AllowedSources: publicPrefixes(c.AllowedSources), Label: c.Label,
+		CreateTime: stamp(c.CreateTime), AllowedSources: publicPrefixes(c.AllowedSources), Label: c.Label, Reason: c.Reason,
 	}
 }

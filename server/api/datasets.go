@@ -90,7 +90,8 @@ func (a *Admin) DeleteRecords(ctx context.Context, req *heyanv1.DeleteRecordsReq
 		}
 	}
 	if deleted > 0 {
-		if err := a.countDeleted(context.WithoutCancel(ctx), v.ID, active.Number, deleted); failed == nil {
+		act := dataset.Deletion{Time: a.d.Now(), By: caller(ctx).ID, Records: deleted, Reason: req.GetReason()}
+		if err := a.noteDeletion(context.WithoutCancel(ctx), v.ID, active.Number, act); failed == nil {
 			failed = err
 		}
 	}
@@ -100,14 +101,14 @@ func (a *Admin) DeleteRecords(ctx context.Context, req *heyanv1.DeleteRecordsReq
 	return &heyanv1.DeleteRecordsResponse{Deleted: deleted}, nil
 }
 
-// countDeleted notes on file how many records went.
-func (a *Admin) countDeleted(ctx context.Context, id string, generation, deleted int64) error {
+// noteDeletion notes on file how many records went, and why.
+func (a *Admin) noteDeletion(ctx context.Context, id string, generation int64, act dataset.Deletion) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	v, revision := a.d.dataset(id)
 	_, err := a.d.putDataset(ctx, &v, revision, func(v *dataset.Dataset) {
 		if g, ok := v.Find(generation); ok {
-			g.Deleted += deleted
+			g.Delete(act)
 		}
 	})
 	return err
@@ -233,8 +234,9 @@ func (a *Admin) DeleteDataset(ctx context.Context, req *heyanv1.DeleteDatasetReq
 	}
 	after, err := a.d.putDataset(ctx, &v, revision, func(v *dataset.Dataset) {
 		for i := range v.Generations {
-			if g := &v.Generations[i]; req.GetGeneration() == 0 || g.Number == req.GetGeneration() {
-				g.State = dataset.Replaced
+			g := &v.Generations[i]
+			if g.State != dataset.Replaced && (req.GetGeneration() == 0 || g.Number == req.GetGeneration()) {
+				g.State, g.Reason = dataset.Replaced, req.GetReason()
 			}
 		}
 	})
@@ -315,11 +317,17 @@ func publicDataset(v *dataset.Dataset) *heyanv1.Dataset {
 	p := &heyanv1.Dataset{Id: v.ID}
 	for i := range v.Generations {
 		g := &v.Generations[i]
-		p.Generations = append(p.Generations, &heyanv1.Dataset_Generation{
+		generation := &heyanv1.Dataset_Generation{
 			Number: g.Number, State: datasetStateEnum.public(g.State), AsOf: stamp(g.AsOf), Description: g.Description,
 			Rows: g.Rows, Anchors: g.Anchors, Bytes: g.Bytes, ImportedBy: g.ImportedBy, ActivatedBy: g.ActivatedBy,
 			ImportTime: stamp(g.ImportTime), ActivateTime: stamp(g.ActivateTime), DeletedRecords: g.Deleted, Suite: g.Suite,
-		})
+			Reason: g.Reason,
+		}
+		for _, d := range g.Deletions {
+			generation.Deletions = append(generation.Deletions,
+				&heyanv1.Dataset_Deletion{Time: stamp(d.Time), DeletedBy: d.By, Records: d.Records, Reason: d.Reason})
+		}
+		p.Generations = append(p.Generations, generation)
 	}
 	return p
 }

@@ -248,5 +248,6 @@ func publicOperator(o *role.Operator, revision int64, now time.Time) *heyanv1.Op
 		Id: o.ID, PersonId: o.Person, Roles: publicRoles(o.Roles), IssuerSha256: bytesOf(o.IssuerSHA256),
 		SubjectAltName: o.SubjectAltName, State: operatorStateEnum.public(o.StateAt(now)), ExpireTime: stamp(o.ExpireTime),
 		ReadOnly: o.ReadOnly, BoundBy: o.BoundBy, BindTime: stamp(o.BoundAt), ApprovedBy: o.ApprovedBy, Revision: revision,
+		Reason: o.Reason,
 	}
 }

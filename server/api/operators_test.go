@@ -141,7 +141,7 @@ func TestRevokeOperator(t *testing.T) {
 	refusedFor(t, o.revokeOperator("cai", "bo").refused, fault.SeparationOfDuties) // the last security administrator
 	o.bind("dan", role.Binding{Person: "dan", Roles: role.Of(role.SecurityAdmin)})
 	gone := o.revokeOperator("cai", "bo")
-	if p := accepted(t, gone); p.GetState() != heyanv1.Operator_STATE_REVOKED || p.GetRevision() != 2 {
+	if p := accepted(t, gone); p.GetState() != heyanv1.Operator_STATE_REVOKED || p.GetRevision() != 2 || p.GetReason() != "left" {
 		t.Errorf("revoked: %v", p)
 	}
 	if !slices.Contains(o.closed, "operator bo") {
@@ -155,7 +155,8 @@ func TestRevokeOperator(t *testing.T) {
 	refusedFor(t, o.revokeOperator("cai", "nobody").refused, fault.ResourceNotFound)
 
 	list := accepted(t, does(o, "cai", "AccessService/ListOperators", record.OperatorListed, o.access.ListOperators, &heyanv1.ListOperatorsRequest{}))
-	if len(list.GetOperators()) != 4 || list.GetOperators()[1].GetId() != "bo" || list.GetOperators()[1].GetState() != heyanv1.Operator_STATE_REVOKED {
+	if len(list.GetOperators()) != 4 || list.GetOperators()[1].GetId() != "bo" || list.GetOperators()[1].GetState() != heyanv1.Operator_STATE_REVOKED ||
+		list.GetOperators()[1].GetReason() != "left" {
 		t.Errorf("listed %v", list)
 	}
 }

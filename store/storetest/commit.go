@@ -20,7 +20,7 @@ func commitStores(e *env) {
 		v.FieldVerdicts.Set(field.Name, product.FieldMismatch)
 		v.Source, v.SourceAsOf, v.SourceCode, v.Dataset, v.Recipient = "registry", e.base, "0", "people", "bureau"
 		v.ReconcileBy, v.ConsentUse, v.LegalBasis, v.PolicyVersion = e.base.Add(time.Hour), e.id(), "aml", "v1"
-		v.Resolution = ledger.Position{Origin: "node-2", Index: 7}
+		v.Resolution, v.ResolutionReason = ledger.Position{Origin: "node-2", Index: 7}, "by its statement of May"
 		v.Remarks = []ledger.Remark{{Field: field.PhoneNumber, Code: "SEGMENT_UNKNOWN"}}
 		v.Reference = sum("reference")
 		c.UsageKey = usageKeyOf(v)

@@ -162,7 +162,9 @@ func verificationsUnderWrites(e *env) {
 
 func verificationsDelete(e *env) {
 	b := e.request("r")
-	v := e.verify(b, func(c *ledger.Commit) { c.Verification.Reference = sum("reference") })
+	v := e.verify(b, func(c *ledger.Commit) {
+		c.Verification.Reference, c.Verification.ResolutionReason = sum("reference"), "by its statement of May"
+	})
 	e.wants(e.store.DeleteVerification(e.ctx, "other", v.ID), store.ErrNotFound)
 	e.wants(e.store.DeleteVerification(e.ctx, acme, e.id()), store.ErrNotFound)
 	e.replays(b, v)
@@ -228,7 +230,7 @@ func pendingReserves(e *env) {
 func settled(v *ledger.Verification) (*ledger.Verification, usage.Counts) {
 	to := *stored(v)
 	to.State, to.Verdict, to.Billing = ledger.Active, product.Match, product.Billed
-	to.Resolution = ledger.Position{Origin: origin, Index: 1000}
+	to.Resolution, to.ResolutionReason = ledger.Position{Origin: origin, Index: 1000}, "by its statement of May"
 	delta := usage.Of(product.Match, product.Billed, 30)
 	delta.Verdicts[0] = -1
 	return &to, delta

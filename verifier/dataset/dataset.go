@@ -193,7 +193,26 @@ type Generation struct {
 	ImportTime   time.Time
 	ActivateTime time.Time
 	Deleted      int64
+	Deletions    []Deletion // the newest MaxDeletions, oldest first
+	Reason       string     // why its file was deleted; empty where another generation replaced it
 	Suite        string
+}
+
+// Deletion is one act that deleted records from a generation.
+type Deletion struct {
+	Time    time.Time
+	By      string // operator
+	Records int64
+	Reason  string
+}
+
+// MaxDeletions is how many deletions a generation remembers: all of a dataset is read and written as one.
+const MaxDeletions = 100
+
+// Delete counts a deletion and remembers it. A copy of g made before stays as it is.
+func (g *Generation) Delete(d Deletion) {
+	g.Deleted += d.Records
+	g.Deletions = append(slices.Clip(g.Deletions[max(0, len(g.Deletions)-MaxDeletions+1):]), d)
 }
 
 // Dataset is a named line of generations, of which at most one is active.

@@ -9,8 +9,12 @@ import (
 	"github.com/heyan-project/heyan/verifier/product"
 )
 
-// rowVersion begins every encoded Verification; a row of a newer version is refused, never guessed at.
-const rowVersion = 1
+// A version begins every encoded Verification; a row of a newer one is refused, never guessed at. A row with a
+// ResolutionReason has it at its end; every other row is still one that earlier releases read.
+const (
+	rowPlain    = 1
+	rowResolved = 2
+)
 
 // Errors of decoding.
 var (
@@ -21,7 +25,11 @@ var (
 // AppendVerification encodes v in a compact form of this package's own: fields in a fixed order, integers as
 // varints, texts length-prefixed, times in Unix nanoseconds.
 func AppendVerification(dst []byte, v *Verification) []byte {
-	w := writer{append(dst, rowVersion)}
+	version := byte(rowPlain)
+	if v.ResolutionReason != "" {
+		version = rowResolved
+	}
+	w := writer{append(dst, version)}
 	w.bytes(v.ID[:])
 	w.text(v.Client)
 	w.text(string(v.Product))
@@ -53,6 +61,9 @@ func AppendVerification(dst []byte, v *Verification) []byte {
 	w.bytes(v.Reference[:])
 	w.bytes(v.Request[:])
 	w.text(v.QuotaKey)
+	if version == rowResolved {
+		w.text(v.ResolutionReason)
+	}
 	return w.b
 }
 
@@ -61,7 +72,8 @@ func ParseVerification(b []byte, v *Verification) error {
 	if len(b) == 0 {
 		return ErrRow
 	}
-	if b[0] != rowVersion {
+	version := b[0]
+	if version != rowPlain && version != rowResolved {
 		return ErrRowNewer
 	}
 	r := reader{b: b[1:]}
@@ -96,7 +108,10 @@ func ParseVerification(b []byte, v *Verification) error {
 	r.bytes(v.Reference[:])
 	r.bytes(v.Request[:])
 	v.QuotaKey = r.text()
-	if r.failed || len(r.b) != 0 || bits > 7 {
+	if version == rowResolved {
+		v.ResolutionReason = r.text()
+	}
+	if r.failed || len(r.b) != 0 || bits > 7 || version == rowResolved && v.ResolutionReason == "" {
 		return ErrRow
 	}
 	return nil

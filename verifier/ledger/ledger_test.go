@@ -105,9 +105,26 @@ func TestCodecForgetsNothing(t *testing.T) {
 	if err := ledger.ParseVerification(append(encoded, 0), &got); !errors.Is(err, ledger.ErrRow) {
 		t.Errorf("a byte more: %v", err)
 	}
-	encoded[0]++
+	encoded[0] = 99
 	if err := ledger.ParseVerification(encoded, &got); !errors.Is(err, ledger.ErrRowNewer) {
 		t.Errorf("a newer row: %v", err)
+	}
+}
+
+// Rows of an earlier release are read, and those that need nothing newer are written as it did.
+func TestCodecReadsEarlierRows(t *testing.T) {
+	v := full(t)
+	v.ResolutionReason = ""
+	encoded := ledger.AppendVerification(nil, v)
+	var got ledger.Verification
+	if err := ledger.ParseVerification(encoded, &got); err != nil || encoded[0] != 1 || !reflect.DeepEqual(*v, got) {
+		t.Errorf("version %d: %v", encoded[0], err)
+	}
+	encoded[0] = 2 // which has a reason
+	for _, row := range [][]byte{encoded, append(encoded, 0)} {
+		if err := ledger.ParseVerification(row, &got); !errors.Is(err, ledger.ErrRow) {
+			t.Errorf("a second form of a row: %v", err)
+		}
 	}
 }
 
@@ -134,7 +151,7 @@ func TestStrip(t *testing.T) {
 	v := full(t)
 	want := *v
 	v.Strip()
-	if v.Verdict != 0 || v.FieldVerdicts != (product.FieldVerdicts{}) || v.SourceCode != "" || v.Dataset != "" || v.Remarks != nil || !v.Reference.IsZero() {
+	if v.Verdict != 0 || v.FieldVerdicts != (product.FieldVerdicts{}) || v.SourceCode != "" || v.Dataset != "" || v.Remarks != nil || !v.Reference.IsZero() || v.ResolutionReason != "" {
 		t.Errorf("%+v", v)
 	}
 	if v.ID != want.ID || v.Client != want.Client || v.Product != want.Product || v.Purpose != want.Purpose || v.Consent != want.Consent ||

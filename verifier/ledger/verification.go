@@ -64,11 +64,13 @@ type Verification struct {
 	PolicyVersion string
 	Log           Position
 	Resolution    Position // of verification.reconciled, once a pending one is settled
-	Remarks       []Remark
-	Reference     digest.Digest // of client_reference; zero = none
-	Request       digest.Digest // of request_id
-	Child         bool
-	QuotaKey      string // the counter that it was counted in, for reconciling
+	// ResolutionReason says how it was shown, in an operator's words.
+	ResolutionReason string
+	Remarks          []Remark
+	Reference        digest.Digest // of client_reference; zero = none
+	Request          digest.Digest // of request_id
+	Child            bool
+	QuotaKey         string // the counter that it was counted in, for reconciling
 }
 
 // Visible reports whether the client may still read it.
@@ -79,7 +81,7 @@ func (v *Verification) Visible(now time.Time) bool {
 // Strip turns v into its processing record: who, when, for what, under which ground, to whom.
 func (v *Verification) Strip() {
 	v.Verdict, v.FieldVerdicts, v.SourceCode, v.Dataset = 0, product.FieldVerdicts{}, "", ""
-	v.Remarks, v.Reference, v.State = nil, digest.Digest{}, Deleted
+	v.Remarks, v.Reference, v.ResolutionReason, v.State = nil, digest.Digest{}, "", Deleted
 }
 
 // String prints a place as "origin/index", the form of the trailer heyan-log-entry.

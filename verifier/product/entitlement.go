@@ -67,6 +67,7 @@ type Entitlement struct {
 	RetentionDays int
 	Revision      int64
 	Revoked       bool
+	Reason        string // why it was revoked
 	UpdateTime    time.Time
 }
 

@@ -324,7 +324,9 @@ type Entitlement struct {
 	// Revoked.
 	Revoked bool `protobuf:"varint,16,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	// Output only.
-	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Why it was revoked, for people. Output only.
+	Reason        string `protobuf:"bytes,18,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -476,6 +478,13 @@ func (x *Entitlement) GetUpdateTime() *timestamppb.Timestamp {
 		return x.UpdateTime
 	}
 	return nil
+}
+
+func (x *Entitlement) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // Sells or changes.
@@ -1080,7 +1089,9 @@ type Operator struct {
 	// person_id of who approved it.
 	ApprovedBy string `protobuf:"bytes,11,opt,name=approved_by,json=approvedBy,proto3" json:"approved_by,omitempty"`
 	// Raised by every change.
-	Revision      int64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,12,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Why it was revoked, for people. Output only.
+	Reason        string `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1197,6 +1208,13 @@ func (x *Operator) GetRevision() int64 {
 		return x.Revision
 	}
 	return 0
+}
+
+func (x *Operator) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 // Binds or changes.
@@ -1853,7 +1871,7 @@ var File_heyan_v1_access_proto protoreflect.FileDescriptor
 
 const file_heyan_v1_access_proto_rawDesc = "" +
 	"\n" +
-	"\x15heyan/v1/access.proto\x12\bheyan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14heyan/v1/admin.proto\x1a\x16heyan/v1/catalog.proto\x1a\x15heyan/v1/common.proto\"\xc7\x06\n" +
+	"\x15heyan/v1/access.proto\x12\bheyan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14heyan/v1/admin.proto\x1a\x16heyan/v1/catalog.proto\x1a\x15heyan/v1/common.proto\"\xdf\x06\n" +
 	"\vEntitlement\x12\x16\n" +
 	"\x06client\x18\x01 \x01(\tR\x06client\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12-\n" +
@@ -1877,7 +1895,8 @@ const file_heyan_v1_access_proto_rawDesc = "" +
 	"\brevision\x18\x0f \x01(\x03R\brevision\x12\x18\n" +
 	"\arevoked\x18\x10 \x01(\bR\arevoked\x12;\n" +
 	"\vupdate_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"a\n" +
+	"updateTime\x12\x16\n" +
+	"\x06reason\x18\x12 \x01(\tR\x06reason\"a\n" +
 	"\vHandlerRole\x12\x1c\n" +
 	"\x18HANDLER_ROLE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14HANDLER_ROLE_HANDLER\x10\x01\x12\x1a\n" +
@@ -1937,7 +1956,7 @@ const file_heyan_v1_access_proto_rawDesc = "" +
 	"\n" +
 	"recipients\x18\x01 \x03(\v2\x13.heyan.v1.RecipientR\n" +
 	"recipients\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9f\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb7\x04\n" +
 	"\bOperator\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tperson_id\x18\x02 \x01(\tR\bpersonId\x12$\n" +
@@ -1953,7 +1972,8 @@ const file_heyan_v1_access_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bbindTime\x12\x1f\n" +
 	"\vapproved_by\x18\v \x01(\tR\n" +
 	"approvedBy\x12\x1a\n" +
-	"\brevision\x18\f \x01(\x03R\brevision\"V\n" +
+	"\brevision\x18\f \x01(\x03R\brevision\x12\x16\n" +
+	"\x06reason\x18\r \x01(\tR\x06reason\"V\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_ACTIVE\x10\x01\x12\x11\n" +

@@ -729,7 +729,9 @@ type Credential struct {
 	// Address prefixes that narrow the client's own. Empty = the client's.
 	AllowedSources []string `protobuf:"bytes,11,rep,name=allowed_sources,json=allowedSources,proto3" json:"allowed_sources,omitempty"`
 	// For people.
-	Label         string `protobuf:"bytes,12,opt,name=label,proto3" json:"label,omitempty"`
+	Label string `protobuf:"bytes,12,opt,name=label,proto3" json:"label,omitempty"`
+	// Why it was revoked, locked or unlocked last, for people. Output only.
+	Reason        string `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -844,6 +846,13 @@ func (x *Credential) GetAllowedSources() []string {
 func (x *Credential) GetLabel() string {
 	if x != nil {
 		return x.Label
+	}
+	return ""
+}
+
+func (x *Credential) GetReason() string {
+	if x != nil {
+		return x.Reason
 	}
 	return ""
 }
@@ -1997,7 +2006,8 @@ type ResolvePendingRequest struct {
 	Verdict Verdict `protobuf:"varint,2,opt,name=verdict,proto3,enum=heyan.v1.Verdict" json:"verdict,omitempty"`
 	// Whether the source billed it.
 	Billing Billing `protobuf:"varint,3,opt,name=billing,proto3,enum=heyan.v1.Billing" json:"billing,omitempty"`
-	// How the source showed it, for people.
+	// How the source showed it, for people. The client reads it with the verification, and it goes when that
+	// is deleted; so it is kept nowhere where the call never happened.
 	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2209,7 +2219,11 @@ type Dataset_Generation struct {
 	// Records deleted from it since, also those that are not in the file any more.
 	DeletedRecords int64 `protobuf:"varint,12,opt,name=deleted_records,json=deletedRecords,proto3" json:"deleted_records,omitempty"`
 	// Digest suite of its anchors.
-	Suite         string `protobuf:"bytes,13,opt,name=suite,proto3" json:"suite,omitempty"`
+	Suite string `protobuf:"bytes,13,opt,name=suite,proto3" json:"suite,omitempty"`
+	// Why its file was deleted, for people; empty where a later generation replaced it.
+	Reason string `protobuf:"bytes,14,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The newest 100 deletions of records from it, oldest first.
+	Deletions     []*Dataset_Deletion `protobuf:"bytes,15,rep,name=deletions,proto3" json:"deletions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2335,6 +2349,93 @@ func (x *Dataset_Generation) GetSuite() string {
 	return ""
 }
 
+func (x *Dataset_Generation) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Dataset_Generation) GetDeletions() []*Dataset_Deletion {
+	if x != nil {
+		return x.Deletions
+	}
+	return nil
+}
+
+// One call of DeleteRecords that found something.
+type Dataset_Deletion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// Who deleted, an operator's id.
+	DeletedBy string `protobuf:"bytes,2,opt,name=deleted_by,json=deletedBy,proto3" json:"deleted_by,omitempty"`
+	// Records that went.
+	Records int64 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`
+	// Why, for people.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Dataset_Deletion) Reset() {
+	*x = Dataset_Deletion{}
+	mi := &file_heyan_v1_admin_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Dataset_Deletion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Dataset_Deletion) ProtoMessage() {}
+
+func (x *Dataset_Deletion) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_admin_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Dataset_Deletion.ProtoReflect.Descriptor instead.
+func (*Dataset_Deletion) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_admin_proto_rawDescGZIP(), []int{19, 1}
+}
+
+func (x *Dataset_Deletion) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Dataset_Deletion) GetDeletedBy() string {
+	if x != nil {
+		return x.DeletedBy
+	}
+	return ""
+}
+
+func (x *Dataset_Deletion) GetRecords() int64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *Dataset_Deletion) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // A verification whose outcome is not known yet.
 type ListPendingResponse_Pending struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2358,7 +2459,7 @@ type ListPendingResponse_Pending struct {
 
 func (x *ListPendingResponse_Pending) Reset() {
 	*x = ListPendingResponse_Pending{}
-	mi := &file_heyan_v1_admin_proto_msgTypes[30]
+	mi := &file_heyan_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2370,7 +2471,7 @@ func (x *ListPendingResponse_Pending) String() string {
 func (*ListPendingResponse_Pending) ProtoMessage() {}
 
 func (x *ListPendingResponse_Pending) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_admin_proto_msgTypes[30]
+	mi := &file_heyan_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2477,7 +2578,7 @@ const file_heyan_v1_admin_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"<\n" +
 	"\x12CloseClientRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xa3\x05\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xbb\x05\n" +
 	"\n" +
 	"Credential\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
@@ -2494,7 +2595,8 @@ const file_heyan_v1_admin_proto_rawDesc = "" +
 	"\x0elast_used_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\flastUsedTime\x12'\n" +
 	"\x0fallowed_sources\x18\v \x03(\tR\x0eallowedSources\x12\x14\n" +
-	"\x05label\x18\f \x01(\tR\x05label\"D\n" +
+	"\x05label\x18\f \x01(\tR\x05label\x12\x16\n" +
+	"\x06reason\x18\r \x01(\tR\x06reason\"D\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10KIND_CERTIFICATE\x10\x01\x12\x10\n" +
@@ -2565,10 +2667,10 @@ const file_heyan_v1_admin_proto_rawDesc = "" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\"\x15\n" +
 	"\x13ListDatasetsRequest\"E\n" +
 	"\x14ListDatasetsResponse\x12-\n" +
-	"\bdatasets\x18\x01 \x03(\v2\x11.heyan.v1.DatasetR\bdatasets\"\x9f\x05\n" +
+	"\bdatasets\x18\x01 \x03(\v2\x11.heyan.v1.DatasetR\bdatasets\"\xff\x06\n" +
 	"\aDataset\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12>\n" +
-	"\vgenerations\x18\x02 \x03(\v2\x1c.heyan.v1.Dataset.GenerationR\vgenerations\x1a\xeb\x03\n" +
+	"\vgenerations\x18\x02 \x03(\v2\x1c.heyan.v1.Dataset.GenerationR\vgenerations\x1a\xbd\x04\n" +
 	"\n" +
 	"Generation\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12-\n" +
@@ -2586,7 +2688,15 @@ const file_heyan_v1_admin_proto_rawDesc = "" +
 	"importTime\x12?\n" +
 	"\ractivate_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\factivateTime\x12'\n" +
 	"\x0fdeleted_records\x18\f \x01(\x03R\x0edeletedRecords\x12\x14\n" +
-	"\x05suite\x18\r \x01(\tR\x05suite\"V\n" +
+	"\x05suite\x18\r \x01(\tR\x05suite\x12\x16\n" +
+	"\x06reason\x18\x0e \x01(\tR\x06reason\x128\n" +
+	"\tdeletions\x18\x0f \x03(\v2\x1a.heyan.v1.Dataset.DeletionR\tdeletions\x1a\x8b\x01\n" +
+	"\bDeletion\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1d\n" +
+	"\n" +
+	"deleted_by\x18\x02 \x01(\tR\tdeletedBy\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x03R\arecords\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"V\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_STAGED\x10\x01\x12\x10\n" +
@@ -2658,7 +2768,7 @@ func file_heyan_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_heyan_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_heyan_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_heyan_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_heyan_v1_admin_proto_goTypes = []any{
 	(Client_State)(0),                    // 0: heyan.v1.Client.State
 	(Credential_Kind)(0),                 // 1: heyan.v1.Credential.Kind
@@ -2694,82 +2804,85 @@ var file_heyan_v1_admin_proto_goTypes = []any{
 	(*ImportRows_Row)(nil),               // 31: heyan.v1.ImportRows.Row
 	(*ImportRecordsResponse_Reject)(nil), // 32: heyan.v1.ImportRecordsResponse.Reject
 	(*Dataset_Generation)(nil),           // 33: heyan.v1.Dataset.Generation
-	(*ListPendingResponse_Pending)(nil),  // 34: heyan.v1.ListPendingResponse.Pending
-	(*timestamppb.Timestamp)(nil),        // 35: google.protobuf.Timestamp
-	(*fieldmaskpb.FieldMask)(nil),        // 36: google.protobuf.FieldMask
-	(*Fields)(nil),                       // 37: heyan.v1.Fields
-	(Verdict)(0),                         // 38: heyan.v1.Verdict
-	(Billing)(0),                         // 39: heyan.v1.Billing
-	(Field)(0),                           // 40: heyan.v1.Field
-	(*Verification)(nil),                 // 41: heyan.v1.Verification
+	(*Dataset_Deletion)(nil),             // 34: heyan.v1.Dataset.Deletion
+	(*ListPendingResponse_Pending)(nil),  // 35: heyan.v1.ListPendingResponse.Pending
+	(*timestamppb.Timestamp)(nil),        // 36: google.protobuf.Timestamp
+	(*fieldmaskpb.FieldMask)(nil),        // 37: google.protobuf.FieldMask
+	(*Fields)(nil),                       // 38: heyan.v1.Fields
+	(Verdict)(0),                         // 39: heyan.v1.Verdict
+	(Billing)(0),                         // 40: heyan.v1.Billing
+	(Field)(0),                           // 41: heyan.v1.Field
+	(*Verification)(nil),                 // 42: heyan.v1.Verification
 }
 var file_heyan_v1_admin_proto_depIdxs = []int32{
 	0,  // 0: heyan.v1.Client.state:type_name -> heyan.v1.Client.State
-	35, // 1: heyan.v1.Client.create_time:type_name -> google.protobuf.Timestamp
+	36, // 1: heyan.v1.Client.create_time:type_name -> google.protobuf.Timestamp
 	4,  // 2: heyan.v1.CreateClientRequest.client:type_name -> heyan.v1.Client
 	4,  // 3: heyan.v1.ListClientsResponse.clients:type_name -> heyan.v1.Client
 	4,  // 4: heyan.v1.UpdateClientRequest.client:type_name -> heyan.v1.Client
-	36, // 5: heyan.v1.UpdateClientRequest.update_mask:type_name -> google.protobuf.FieldMask
+	37, // 5: heyan.v1.UpdateClientRequest.update_mask:type_name -> google.protobuf.FieldMask
 	1,  // 6: heyan.v1.Credential.kind:type_name -> heyan.v1.Credential.Kind
 	2,  // 7: heyan.v1.Credential.state:type_name -> heyan.v1.Credential.State
-	35, // 8: heyan.v1.Credential.expire_time:type_name -> google.protobuf.Timestamp
-	35, // 9: heyan.v1.Credential.create_time:type_name -> google.protobuf.Timestamp
-	35, // 10: heyan.v1.Credential.last_used_time:type_name -> google.protobuf.Timestamp
+	36, // 8: heyan.v1.Credential.expire_time:type_name -> google.protobuf.Timestamp
+	36, // 9: heyan.v1.Credential.create_time:type_name -> google.protobuf.Timestamp
+	36, // 10: heyan.v1.Credential.last_used_time:type_name -> google.protobuf.Timestamp
 	1,  // 11: heyan.v1.IssueCredentialRequest.kind:type_name -> heyan.v1.Credential.Kind
 	11, // 12: heyan.v1.IssueCredentialResponse.credential:type_name -> heyan.v1.Credential
 	11, // 13: heyan.v1.ListCredentialsResponse.credentials:type_name -> heyan.v1.Credential
 	18, // 14: heyan.v1.ImportRecordsRequest.header:type_name -> heyan.v1.ImportHeader
 	19, // 15: heyan.v1.ImportRecordsRequest.rows:type_name -> heyan.v1.ImportRows
-	35, // 16: heyan.v1.ImportHeader.as_of:type_name -> google.protobuf.Timestamp
+	36, // 16: heyan.v1.ImportHeader.as_of:type_name -> google.protobuf.Timestamp
 	31, // 17: heyan.v1.ImportRows.rows:type_name -> heyan.v1.ImportRows.Row
 	32, // 18: heyan.v1.ImportRecordsResponse.rejects:type_name -> heyan.v1.ImportRecordsResponse.Reject
 	23, // 19: heyan.v1.ListDatasetsResponse.datasets:type_name -> heyan.v1.Dataset
 	33, // 20: heyan.v1.Dataset.generations:type_name -> heyan.v1.Dataset.Generation
-	37, // 21: heyan.v1.DeleteRecordsRequest.subjects:type_name -> heyan.v1.Fields
-	34, // 22: heyan.v1.ListPendingResponse.pending:type_name -> heyan.v1.ListPendingResponse.Pending
-	38, // 23: heyan.v1.ResolvePendingRequest.verdict:type_name -> heyan.v1.Verdict
-	39, // 24: heyan.v1.ResolvePendingRequest.billing:type_name -> heyan.v1.Billing
-	37, // 25: heyan.v1.ImportRows.Row.fields:type_name -> heyan.v1.Fields
-	40, // 26: heyan.v1.ImportRecordsResponse.Reject.field:type_name -> heyan.v1.Field
+	38, // 21: heyan.v1.DeleteRecordsRequest.subjects:type_name -> heyan.v1.Fields
+	35, // 22: heyan.v1.ListPendingResponse.pending:type_name -> heyan.v1.ListPendingResponse.Pending
+	39, // 23: heyan.v1.ResolvePendingRequest.verdict:type_name -> heyan.v1.Verdict
+	40, // 24: heyan.v1.ResolvePendingRequest.billing:type_name -> heyan.v1.Billing
+	38, // 25: heyan.v1.ImportRows.Row.fields:type_name -> heyan.v1.Fields
+	41, // 26: heyan.v1.ImportRecordsResponse.Reject.field:type_name -> heyan.v1.Field
 	3,  // 27: heyan.v1.Dataset.Generation.state:type_name -> heyan.v1.Dataset.State
-	35, // 28: heyan.v1.Dataset.Generation.as_of:type_name -> google.protobuf.Timestamp
-	35, // 29: heyan.v1.Dataset.Generation.import_time:type_name -> google.protobuf.Timestamp
-	35, // 30: heyan.v1.Dataset.Generation.activate_time:type_name -> google.protobuf.Timestamp
-	35, // 31: heyan.v1.ListPendingResponse.Pending.verify_time:type_name -> google.protobuf.Timestamp
-	35, // 32: heyan.v1.ListPendingResponse.Pending.reconcile_by:type_name -> google.protobuf.Timestamp
-	5,  // 33: heyan.v1.AdminService.CreateClient:input_type -> heyan.v1.CreateClientRequest
-	6,  // 34: heyan.v1.AdminService.GetClient:input_type -> heyan.v1.GetClientRequest
-	7,  // 35: heyan.v1.AdminService.ListClients:input_type -> heyan.v1.ListClientsRequest
-	9,  // 36: heyan.v1.AdminService.UpdateClient:input_type -> heyan.v1.UpdateClientRequest
-	10, // 37: heyan.v1.AdminService.CloseClient:input_type -> heyan.v1.CloseClientRequest
-	12, // 38: heyan.v1.AdminService.IssueCredential:input_type -> heyan.v1.IssueCredentialRequest
-	14, // 39: heyan.v1.AdminService.ListCredentials:input_type -> heyan.v1.ListCredentialsRequest
-	16, // 40: heyan.v1.AdminService.RevokeCredential:input_type -> heyan.v1.RevokeCredentialRequest
-	17, // 41: heyan.v1.AdminService.ImportRecords:input_type -> heyan.v1.ImportRecordsRequest
-	21, // 42: heyan.v1.AdminService.ListDatasets:input_type -> heyan.v1.ListDatasetsRequest
-	24, // 43: heyan.v1.AdminService.DeleteRecords:input_type -> heyan.v1.DeleteRecordsRequest
-	26, // 44: heyan.v1.AdminService.DeleteDataset:input_type -> heyan.v1.DeleteDatasetRequest
-	28, // 45: heyan.v1.AdminService.ListPending:input_type -> heyan.v1.ListPendingRequest
-	30, // 46: heyan.v1.AdminService.ResolvePending:input_type -> heyan.v1.ResolvePendingRequest
-	4,  // 47: heyan.v1.AdminService.CreateClient:output_type -> heyan.v1.Client
-	4,  // 48: heyan.v1.AdminService.GetClient:output_type -> heyan.v1.Client
-	8,  // 49: heyan.v1.AdminService.ListClients:output_type -> heyan.v1.ListClientsResponse
-	4,  // 50: heyan.v1.AdminService.UpdateClient:output_type -> heyan.v1.Client
-	4,  // 51: heyan.v1.AdminService.CloseClient:output_type -> heyan.v1.Client
-	13, // 52: heyan.v1.AdminService.IssueCredential:output_type -> heyan.v1.IssueCredentialResponse
-	15, // 53: heyan.v1.AdminService.ListCredentials:output_type -> heyan.v1.ListCredentialsResponse
-	11, // 54: heyan.v1.AdminService.RevokeCredential:output_type -> heyan.v1.Credential
-	20, // 55: heyan.v1.AdminService.ImportRecords:output_type -> heyan.v1.ImportRecordsResponse
-	22, // 56: heyan.v1.AdminService.ListDatasets:output_type -> heyan.v1.ListDatasetsResponse
-	25, // 57: heyan.v1.AdminService.DeleteRecords:output_type -> heyan.v1.DeleteRecordsResponse
-	27, // 58: heyan.v1.AdminService.DeleteDataset:output_type -> heyan.v1.DeleteDatasetResponse
-	29, // 59: heyan.v1.AdminService.ListPending:output_type -> heyan.v1.ListPendingResponse
-	41, // 60: heyan.v1.AdminService.ResolvePending:output_type -> heyan.v1.Verification
-	47, // [47:61] is the sub-list for method output_type
-	33, // [33:47] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	36, // 28: heyan.v1.Dataset.Generation.as_of:type_name -> google.protobuf.Timestamp
+	36, // 29: heyan.v1.Dataset.Generation.import_time:type_name -> google.protobuf.Timestamp
+	36, // 30: heyan.v1.Dataset.Generation.activate_time:type_name -> google.protobuf.Timestamp
+	34, // 31: heyan.v1.Dataset.Generation.deletions:type_name -> heyan.v1.Dataset.Deletion
+	36, // 32: heyan.v1.Dataset.Deletion.time:type_name -> google.protobuf.Timestamp
+	36, // 33: heyan.v1.ListPendingResponse.Pending.verify_time:type_name -> google.protobuf.Timestamp
+	36, // 34: heyan.v1.ListPendingResponse.Pending.reconcile_by:type_name -> google.protobuf.Timestamp
+	5,  // 35: heyan.v1.AdminService.CreateClient:input_type -> heyan.v1.CreateClientRequest
+	6,  // 36: heyan.v1.AdminService.GetClient:input_type -> heyan.v1.GetClientRequest
+	7,  // 37: heyan.v1.AdminService.ListClients:input_type -> heyan.v1.ListClientsRequest
+	9,  // 38: heyan.v1.AdminService.UpdateClient:input_type -> heyan.v1.UpdateClientRequest
+	10, // 39: heyan.v1.AdminService.CloseClient:input_type -> heyan.v1.CloseClientRequest
+	12, // 40: heyan.v1.AdminService.IssueCredential:input_type -> heyan.v1.IssueCredentialRequest
+	14, // 41: heyan.v1.AdminService.ListCredentials:input_type -> heyan.v1.ListCredentialsRequest
+	16, // 42: heyan.v1.AdminService.RevokeCredential:input_type -> heyan.v1.RevokeCredentialRequest
+	17, // 43: heyan.v1.AdminService.ImportRecords:input_type -> heyan.v1.ImportRecordsRequest
+	21, // 44: heyan.v1.AdminService.ListDatasets:input_type -> heyan.v1.ListDatasetsRequest
+	24, // 45: heyan.v1.AdminService.DeleteRecords:input_type -> heyan.v1.DeleteRecordsRequest
+	26, // 46: heyan.v1.AdminService.DeleteDataset:input_type -> heyan.v1.DeleteDatasetRequest
+	28, // 47: heyan.v1.AdminService.ListPending:input_type -> heyan.v1.ListPendingRequest
+	30, // 48: heyan.v1.AdminService.ResolvePending:input_type -> heyan.v1.ResolvePendingRequest
+	4,  // 49: heyan.v1.AdminService.CreateClient:output_type -> heyan.v1.Client
+	4,  // 50: heyan.v1.AdminService.GetClient:output_type -> heyan.v1.Client
+	8,  // 51: heyan.v1.AdminService.ListClients:output_type -> heyan.v1.ListClientsResponse
+	4,  // 52: heyan.v1.AdminService.UpdateClient:output_type -> heyan.v1.Client
+	4,  // 53: heyan.v1.AdminService.CloseClient:output_type -> heyan.v1.Client
+	13, // 54: heyan.v1.AdminService.IssueCredential:output_type -> heyan.v1.IssueCredentialResponse
+	15, // 55: heyan.v1.AdminService.ListCredentials:output_type -> heyan.v1.ListCredentialsResponse
+	11, // 56: heyan.v1.AdminService.RevokeCredential:output_type -> heyan.v1.Credential
+	20, // 57: heyan.v1.AdminService.ImportRecords:output_type -> heyan.v1.ImportRecordsResponse
+	22, // 58: heyan.v1.AdminService.ListDatasets:output_type -> heyan.v1.ListDatasetsResponse
+	25, // 59: heyan.v1.AdminService.DeleteRecords:output_type -> heyan.v1.DeleteRecordsResponse
+	27, // 60: heyan.v1.AdminService.DeleteDataset:output_type -> heyan.v1.DeleteDatasetResponse
+	29, // 61: heyan.v1.AdminService.ListPending:output_type -> heyan.v1.ListPendingResponse
+	42, // 62: heyan.v1.AdminService.ResolvePending:output_type -> heyan.v1.Verification
+	49, // [49:63] is the sub-list for method output_type
+	35, // [35:49] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_heyan_v1_admin_proto_init() }
@@ -2789,7 +2902,7 @@ func file_heyan_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heyan_v1_admin_proto_rawDesc), len(file_heyan_v1_admin_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

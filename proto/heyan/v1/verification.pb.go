@@ -482,8 +482,10 @@ type Verification struct {
 	// A verdict is evidence for a decision of yours, not an automated decision about the person
 	// (PIPL art. 24). Constant text, zh-CN and English.
 	DecisionNotice string `protobuf:"bytes,27,opt,name=decision_notice,json=decisionNotice,proto3" json:"decision_notice,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Of one that was PENDING: how its outcome was found out, in the operator's words.
+	ResolutionReason string `protobuf:"bytes,28,opt,name=resolution_reason,json=resolutionReason,proto3" json:"resolution_reason,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Verification) Reset() {
@@ -701,6 +703,13 @@ func (x *Verification) GetRemarks() []*Verification_Remark {
 func (x *Verification) GetDecisionNotice() string {
 	if x != nil {
 		return x.DecisionNotice
+	}
+	return ""
+}
+
+func (x *Verification) GetResolutionReason() string {
+	if x != nil {
+		return x.ResolutionReason
 	}
 	return ""
 }
@@ -1523,7 +1532,7 @@ const file_heyan_v1_verification_proto_rawDesc = "" +
 	"\n" +
 	"violations\x18\x02 \x03(\v2\x12.google.rpc.StatusR\n" +
 	"violations\x12+\n" +
-	"\apurpose\x18\x03 \x01(\x0e2\x11.heyan.v1.PurposeR\apurpose\"\x8c\v\n" +
+	"\apurpose\x18\x03 \x01(\x0e2\x11.heyan.v1.PurposeR\apurpose\"\xb9\v\n" +
 	"\fVerification\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12+\n" +
@@ -1557,7 +1566,8 @@ const file_heyan_v1_verification_proto_rawDesc = "" +
 	"\x10client_reference\x18\x18 \x01(\tR\x0fclientReference\x12=\n" +
 	"\freconcile_by\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\vreconcileBy\x127\n" +
 	"\aremarks\x18\x1a \x03(\v2\x1d.heyan.v1.Verification.RemarkR\aremarks\x12'\n" +
-	"\x0fdecision_notice\x18\x1b \x01(\tR\x0edecisionNotice\x1af\n" +
+	"\x0fdecision_notice\x18\x1b \x01(\tR\x0edecisionNotice\x12+\n" +
+	"\x11resolution_reason\x18\x1c \x01(\tR\x10resolutionReason\x1af\n" +
 	"\vFieldResult\x12%\n" +
 	"\x05field\x18\x01 \x01(\x0e2\x0f.heyan.v1.FieldR\x05field\x120\n" +
 	"\averdict\x18\x02 \x01(\x0e2\x16.heyan.v1.FieldVerdictR\averdict\x1aC\n" +
