@@ -69,7 +69,8 @@ const (
 	Category_CATEGORY_SECURITY Category = 5
 	// Any reading, export or verification of the network log itself.
 	Category_CATEGORY_LOG_ACCESS Category = 6
-	// Consents, subject requests, erasures, expiry, purges, holds, backup and restore.
+	// Consents, subject requests, erasures, expiry, purges, holds, backup and restore; datasets that were rewritten
+	// without their deleted records.
 	Category_CATEGORY_DATA_LIFECYCLE Category = 7
 	// A call from Heyan to an outside authority.
 	Category_CATEGORY_OUTBOUND Category = 8
@@ -1309,7 +1310,8 @@ type Change struct {
 	Before string `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`
 	// Digest of the state after.
 	After string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
-	// A short diff with secrets removed: at most 8192 bytes of UTF-8 without control characters but newline and tab.
+	// A short diff with secrets removed, such as the names of what changed, or "generation=3 removed=5" of
+	// dataset.rewritten: at most 8192 bytes of UTF-8 without control characters but newline and tab.
 	Diff string `protobuf:"bytes,3,opt,name=diff,proto3" json:"diff,omitempty"`
 	// Digests of what took part, such as the binary and the rule tables at start.
 	Digests       []*Digest `protobuf:"bytes,4,rep,name=digests,proto3" json:"digests,omitempty"`
