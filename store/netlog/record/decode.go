@@ -363,6 +363,8 @@ func (s *Status) decodeField(d *decoder) {
 		var t TreeHead
 		d.message(t.decodeField)
 		s.Peers = append(s.Peers, t)
+	case 9:
+		s.LedgerMark = d.uint()
 	default:
 		d.fail("unknown field")
 	}

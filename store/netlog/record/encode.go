@@ -246,6 +246,7 @@ func (s *Status) append(b []byte, num protowire.Number) []byte {
 	for i := range s.Peers {
 		b = s.Peers[i].append(b, 8)
 	}
+	b = appendUint(b, 9, s.LedgerMark)
 	return closeAt(b, at)
 }
 

@@ -157,7 +157,7 @@ const (
 	// CategoryDataLifecycle.
 	VerificationVoided     // an answer was withheld after its record: the commit lost a race or failed
 	VerificationRecovered  // a ledger row without its record
-	VerificationLost       // answered, but its row is gone with a restored backup
+	VerificationLost       // answered, but its row is gone with an older store put back; money counts it as it was billed
 	VerificationReconciled // a pending verification got its outcome
 	VerificationExpired    // a verification passed its end
 	VerificationDeleted    // DeleteVerification
@@ -185,6 +185,7 @@ const (
 	BackupFailed           // a backup could not be made
 	BackupVerified         // a backup was read back
 	BackupRestored         // a backup was restored
+	StoreRollbackAccepted  // a person chose to go on with a store that is older than this log
 	JournalReplayed        // restrictions were applied after a restore
 
 	// CategoryOutbound.
@@ -379,6 +380,7 @@ var eventTable = [eventCount]eventRow{
 	BackupFailed:            {"backup.failed", CategoryDataLifecycle, Critical},
 	BackupVerified:          {"backup.verified", CategoryDataLifecycle, Info},
 	BackupRestored:          {"backup.restored", CategoryDataLifecycle, Warning},
+	StoreRollbackAccepted:   {"store.rollback_accepted", CategoryDataLifecycle, Critical},
 	JournalReplayed:         {"journal.replayed", CategoryDataLifecycle, Notice},
 	OutboundCalled:          {"outbound.called", CategoryOutbound, Info},
 	OutboundChecked:         {"outbound.checked", CategoryOutbound, Info},

@@ -180,6 +180,7 @@ type Status struct {
 	DiskTotal       uint64 // bytes
 	Sources         []Health
 	Peers           []TreeHead
+	LedgerMark      uint64 // index up to which the ledger agreed with this log, durable in the store before this record
 }
 
 // Health is the state of one dependency: "up", "degraded", "down".

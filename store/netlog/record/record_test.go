@@ -56,7 +56,7 @@ func full() Record {
 	r.Recovery = &Recovery{"wal/00.wal", 4096, 17, 55}
 	r.LogAccess = &LogAccess{1, 1000, 20, []string{"client", "source_ip"}}
 	r.Status = &Status{time.Hour, 250, 1000, 1, 1 << 40, 1 << 41, []Health{{"registry", "up"}, {"remote", "down"}},
-		[]TreeHead{{"node-2-cd", 12, [32]byte{2}}}}
+		[]TreeHead{{"node-2-cd", 12, [32]byte{2}}}, 55}
 	return r
 }
 
@@ -193,40 +193,57 @@ func TestAppendTooLarge(t *testing.T) {
 	}
 }
 
-// TestParseRefuses reads vectors: a name and hexadecimal bytes to put behind the bytes of small(), or, after "=", to
-// parse alone.
-func TestParseRefuses(t *testing.T) {
-	f, err := os.Open("testdata/refused.txt")
+// vectors calls f for each line of a file of vectors: a name and bytes in hexadecimal. alone tells of a "=" before them.
+func vectors(t *testing.T, path string, least int, f func(t *testing.T, b []byte, alone bool)) {
+	t.Helper()
+	file, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	base := mustAppend(t, small())
+	defer file.Close()
 	n := 0
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	for lines := bufio.NewScanner(file); lines.Scan(); {
 		name, text, ok := strings.Cut(lines.Text(), " ")
 		if !ok || name == "#" {
 			continue
 		}
 		text, alone := strings.CutPrefix(text, "=")
-		tail, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
+		b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		b := append(bytes.Clone(base), tail...)
-		if alone {
-			b = tail
-		}
 		n++
-		t.Run(name, func(t *testing.T) {
-			if r, err := Parse(b); !errors.Is(err, ErrInvalid) {
-				t.Errorf("got %+v, %v", r, err)
-			}
-		})
+		t.Run(name, func(t *testing.T) { f(t, b, alone) })
 	}
-	if n < 10 {
+	if n < least {
 		t.Errorf("only %d vectors", n)
 	}
+}
+
+// TestParseRefuses reads vectors: bytes to put behind the bytes of small(), or, after "=", to parse alone.
+func TestParseRefuses(t *testing.T) {
+	base := mustAppend(t, small())
+	vectors(t, "testdata/refused.txt", 10, func(t *testing.T, b []byte, alone bool) {
+		if !alone {
+			b = append(bytes.Clone(base), b...)
+		}
+		if r, err := Parse(b); !errors.Is(err, ErrInvalid) {
+			t.Errorf("got %+v, %v", r, err)
+		}
+	})
+}
+
+// TestOldRecordsStayReadable: what an earlier version wrote is read, and is the same bytes when it is written again.
+func TestOldRecordsStayReadable(t *testing.T) {
+	vectors(t, "testdata/kept.txt", 3, func(t *testing.T, b []byte, _ bool) {
+		r, err := Parse(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := mustAppend(t, r); !bytes.Equal(again, b) {
+			t.Errorf("written again as %x", again)
+		}
+	})
 }
 
 func TestEveryPrefixIsRefused(t *testing.T) {

@@ -436,7 +436,7 @@ type Record struct {
 	Recovery *Recovery `protobuf:"bytes,23,opt,name=recovery,proto3" json:"recovery,omitempty"`
 	// Of reading, exporting or verifying the log: which part.
 	LogAccess *LogAccess `protobuf:"bytes,24,opt,name=log_access,json=logAccess,proto3" json:"log_access,omitempty"`
-	// Of system.heartbeat and disk.* events: operation status.
+	// Of system.* and disk.* events and store.rollback_accepted: operation status.
 	Status        *Status `protobuf:"bytes,25,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1851,7 +1851,11 @@ type Status struct {
 	// The health of each authority.
 	Sources []*Health `protobuf:"bytes,7,rep,name=sources,proto3" json:"sources,omitempty"`
 	// The last known checkpoints of the other nodes' logs.
-	Peers         []*TreeHead `protobuf:"bytes,8,rep,name=peers,proto3" json:"peers,omitempty"`
+	Peers []*TreeHead `protobuf:"bytes,8,rep,name=peers,proto3" json:"peers,omitempty"`
+	// An index of this log: of every answer recorded below it, the ledger had the row, or had been told to drop it, and
+	// the store had made that durable before this record was written. A store that knows less than the newest of these
+	// is older than the log. In system.started, system.heartbeat, system.stopped and store.rollback_accepted.
+	LedgerMark    uint64 `protobuf:"varint,9,opt,name=ledger_mark,json=ledgerMark,proto3" json:"ledger_mark,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1940,6 +1944,13 @@ func (x *Status) GetPeers() []*TreeHead {
 		return x.Peers
 	}
 	return nil
+}
+
+func (x *Status) GetLedgerMark() uint64 {
+	if x != nil {
+		return x.LedgerMark
+	}
+	return 0
 }
 
 // Health is the state of one dependency.
@@ -2196,7 +2207,7 @@ const file_heyan_log_v1_record_proto_rawDesc = "" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x18\n" +
-	"\afilters\x18\x04 \x03(\tR\afilters\"\xac\x02\n" +
+	"\afilters\x18\x04 \x03(\tR\afilters\"\xcd\x02\n" +
 	"\x06Status\x12!\n" +
 	"\fuptime_nanos\x18\x01 \x01(\x04R\vuptimeNanos\x12\x1d\n" +
 	"\n" +
@@ -2206,7 +2217,9 @@ const file_heyan_log_v1_record_proto_rawDesc = "" +
 	"\x0fdisk_free_bytes\x18\x05 \x01(\x04R\rdiskFreeBytes\x12(\n" +
 	"\x10disk_total_bytes\x18\x06 \x01(\x04R\x0ediskTotalBytes\x12.\n" +
 	"\asources\x18\a \x03(\v2\x14.heyan.log.v1.HealthR\asources\x12,\n" +
-	"\x05peers\x18\b \x03(\v2\x16.heyan.log.v1.TreeHeadR\x05peers\"2\n" +
+	"\x05peers\x18\b \x03(\v2\x16.heyan.log.v1.TreeHeadR\x05peers\x12\x1f\n" +
+	"\vledger_mark\x18\t \x01(\x04R\n" +
+	"ledgerMark\"2\n" +
 	"\x06Health\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\"J\n" +
