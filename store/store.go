@@ -310,19 +310,24 @@ type Datasets interface {
 // Reconciliation compares ledger and network log after a stop.
 type Reconciliation interface {
 	// Mark returns the index below which ledger and log of an origin are known to agree; 0 at first. An engine
-	// keeps what Committed and Void need only from the mark on.
+	// keeps what Committed, Settled and Void need only from the mark on.
 	Mark(ctx context.Context, origin string) (uint64, error)
-	// SetMark raises the mark; a lower index changes nothing. It need not be durable on return: an older mark
-	// only costs time.
+	// SetMark raises the mark; a lower index changes nothing. On return the mark MUST be durable: the log states it
+	// then, and a store whose mark is below what its log states is taken for one that was put back.
 	SetMark(ctx context.Context, origin string, index uint64) error
 	// Committed calls each with every verification whose log position has the origin and an index from on, at
 	// the mark or above it, in ascending order of the index, deleted ones included. each may call the engine;
 	// its error ends the call and is returned.
 	Committed(ctx context.Context, origin string, from uint64, each func(*ledger.Verification) error) error
+	// Settled is Committed for the Resolution of verifications that were pending, in place of their log position.
+	Settled(ctx context.Context, origin string, from uint64, each func(*ledger.Verification) error) error
 	// Void removes a verification that was never acknowledged, with its links, content, usage and new consent.
 	// The request_id may be used again. A consent that was withdrawn since, or that another verification uses,
 	// stays. ErrNotFound where there is none, ErrConflict where its position is below the mark.
 	Void(ctx context.Context, client string, id ledger.ID) error
 	// Restamp gives a verification the position of the record that recovered it. ErrNotFound where there is none.
 	Restamp(ctx context.Context, client string, id ledger.ID, at ledger.Position) error
+	// RestampResolution gives a settled verification the position of the record that says again how it was
+	// settled. ErrNotFound where there is none, ErrConflict where it has no Resolution.
+	RestampResolution(ctx context.Context, client string, id ledger.ID, at ledger.Position) error
 }

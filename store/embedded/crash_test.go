@@ -77,6 +77,28 @@ func TestCrashes(t *testing.T) {
 	t.Logf("%d half commits removed", halves)
 }
 
+// A mark is durable when SetMark returns, also where somebody else had raised it to there: no crash takes it back.
+func TestMarkSurvivesACrash(t *testing.T) {
+	base := vfs.NewCrashableMem()
+	o := created(t, base)
+	s := opened(t, o)
+	marks := []uint64{7, 7, 9}
+	var crashes []*vfs.MemFS
+	for _, index := range marks {
+		must(t, s.SetMark(t.Context(), origin, index))
+		crashes = append(crashes, base.CrashClone(vfs.CrashCloneCfg{}))
+	}
+	must(t, s.Close())
+	for i, crash := range crashes {
+		o.base = crash
+		s := opened(t, o)
+		if mark, err := s.Mark(t.Context(), origin); err != nil || mark != marks[i] {
+			t.Errorf("after a crash the mark is at %d, want %d: %v", mark, marks[i], err)
+		}
+		must(t, s.Close())
+	}
+}
+
 // halfStore makes a store whose databases are of two moments: one with what act did, one without.
 func halfStore(t *testing.T, without string, act func(s *Store)) *Store {
 	t.Helper()

@@ -26,6 +26,7 @@ func (s *Store) eraseVerification(p *pair, v *ledger.Verification, added *additi
 	p.business.Delete(requestRowKey(nil, v.Client, v.Request))
 	p.business.Delete(positionKey(nil, v.Log, v.ID))
 	p.business.Delete(pendingKey(nil, v.Client, v.ID))
+	p.business.Delete(settledKey(nil, v.Resolution, v.ID))
 	s.cover(p)
 	return nil
 }

@@ -22,6 +22,7 @@ import (
 //	V client ^id              a verification (ledger.AppendVerification)
 //	Q client request          the verification that answered a request: id, n
 //	L origin index id         what a verification added to totals, and its client and n; until the mark passes
+//	N origin index id         the client of a verification that was settled there; until the mark passes
 //	P client id               a pending verification: the counters that it holds
 //	O n                       what another operation added to totals, or the consent that it created; until covered
 //	K client ^id              a consent and the n of its creation
@@ -46,6 +47,7 @@ const (
 	rowVerification = 'V'
 	rowRequest      = 'Q'
 	rowLog          = 'L'
+	rowSettled      = 'N'
 	rowPending      = 'P'
 	rowOperation    = 'O'
 	rowConsent      = 'K'
@@ -129,12 +131,17 @@ func requestRowKey(dst []byte, client string, request digest.Digest) []byte {
 	return append(clientKey(dst, rowRequest, client), request[:]...)
 }
 
-func logKey(dst []byte, origin string, index uint64) []byte {
-	return binary.BigEndian.AppendUint64(clientKey(dst, rowLog, origin), index)
+// logKey begins the keys of what stands at a place of a log: rowLog or rowSettled.
+func logKey(dst []byte, letter byte, origin string, index uint64) []byte {
+	return binary.BigEndian.AppendUint64(clientKey(dst, letter, origin), index)
 }
 
 func positionKey(dst []byte, at ledger.Position, id ledger.ID) []byte {
-	return append(logKey(dst, at.Origin, at.Index), id[:]...)
+	return append(logKey(dst, rowLog, at.Origin, at.Index), id[:]...)
+}
+
+func settledKey(dst []byte, at ledger.Position, id ledger.ID) []byte {
+	return append(logKey(dst, rowSettled, at.Origin, at.Index), id[:]...)
 }
 
 func pendingKey(dst []byte, client string, id ledger.ID) []byte {

@@ -37,25 +37,41 @@ func (s *Store) SetMark(_ context.Context, origin string, index uint64) error {
 		}
 		p.business.Set(markKey(nil, origin), binary.BigEndian.AppendUint64(nil, index))
 		s.cover(p)
-		p.business.DeleteRange(logKey(nil, origin, old), logKey(nil, origin, index))
+		for _, letter := range []byte{rowLog, rowSettled} {
+			p.business.DeleteRange(logKey(nil, letter, origin, old), logKey(nil, letter, origin, index))
+		}
 		return nil
 	})
 }
 
 // Committed walks the verifications of an origin from an index on.
 func (s *Store) Committed(ctx context.Context, origin string, from uint64, f func(*ledger.Verification) error) error {
+	return s.places(ctx, rowLog, origin, from, func(row []byte) (string, error) {
+		added, err := parseAddition(row)
+		return added.client, err
+	}, f)
+}
+
+// Settled walks those that were settled from an index on.
+func (s *Store) Settled(ctx context.Context, origin string, from uint64, f func(*ledger.Verification) error) error {
+	return s.places(ctx, rowSettled, origin, from, func(row []byte) (string, error) { return string(row), nil }, f)
+}
+
+// places walks the rows of a letter that stand at places of an origin, at the mark or above it. client reads whose
+// verification a row is of.
+func (s *Store) places(ctx context.Context, letter byte, origin string, from uint64, client func(row []byte) (string, error), f func(*ledger.Verification) error) error {
 	var failed error
 	err := s.read(ctx, func() error {
 		mark, err := s.mark(origin)
 		if err != nil {
 			return err
 		}
-		return each(s.business, clientKey(nil, rowLog, origin), logKey(nil, origin, max(from, mark)), func(key, row []byte) error {
-			added, err := parseAddition(row)
+		return each(s.business, clientKey(nil, letter, origin), logKey(nil, letter, origin, max(from, mark)), func(key, row []byte) error {
+			owner, err := client(row)
 			if err != nil {
 				return err
 			}
-			v, found, err := s.readVerification(added.client, ledger.ID(key[len(key)-len(ledger.ID{}):]))
+			v, found, err := s.readVerification(owner, ledger.ID(key[len(key)-len(ledger.ID{}):]))
 			if err != nil || !found { // voided since the walk began
 				return err
 			}
@@ -145,4 +161,33 @@ func (s *Store) Restamp(_ context.Context, client string, id ledger.ID, at ledge
 		}
 		return nil
 	})
+}
+
+// RestampResolution gives a settled verification another position of its settling.
+func (s *Store) RestampResolution(_ context.Context, client string, id ledger.ID, at ledger.Position) error {
+	return s.alone(func(p *pair) error {
+		v, err := s.mustRead(client, id)
+		if err != nil {
+			return err
+		}
+		if v.Resolution == (ledger.Position{}) {
+			return store.ErrConflict
+		}
+		p.business.Delete(settledKey(nil, v.Resolution, id))
+		v.Resolution = at
+		putVerification(p, v)
+		return s.putSettled(p, v)
+	})
+}
+
+// putSettled notes at which place of the log a verification was settled, unless the mark has passed it.
+func (s *Store) putSettled(p *pair, v *ledger.Verification) error {
+	if v.Resolution == (ledger.Position{}) {
+		return nil
+	}
+	mark, err := s.mark(v.Resolution.Origin)
+	if err == nil && v.Resolution.Index >= mark {
+		p.business.Set(settledKey(nil, v.Resolution, v.ID), []byte(v.Client))
+	}
+	return err
 }

@@ -180,6 +180,9 @@ func (s *Store) ResolvePending(_ context.Context, v *ledger.Verification, delta 
 		settled.Log = old.Log
 		p.business.Delete(pendingKey(nil, v.Client, v.ID))
 		putVerification(p, &settled)
+		if err := s.putSettled(p, &settled); err != nil {
+			return err
+		}
 		if err := s.resettle(p, old, delta, keys[:int(used)*len(keys)]); err != nil {
 			return err
 		}

@@ -221,16 +221,33 @@ func (m *memory) SetMark(_ context.Context, origin string, index uint64) error {
 }
 
 func (m *memory) Committed(_ context.Context, origin string, from uint64, each func(*ledger.Verification) error) error {
+	return m.places(origin, from, func(r *row) ledger.Position {
+		if r.State == ledger.Deleted && m.is("deleted ones are not committed") {
+			return ledger.Position{}
+		}
+		return r.Log
+	}, each)
+}
+
+func (m *memory) Settled(_ context.Context, origin string, from uint64, each func(*ledger.Verification) error) error {
+	return m.places(origin, from, func(r *row) ledger.Position {
+		if m.is("settled ones stand where they were committed") {
+			return r.Log
+		}
+		return r.Resolution
+	}, each)
+}
+
+func (m *memory) places(origin string, from uint64, at func(*row) ledger.Position, each func(*ledger.Verification) error) error {
 	unlock, err := m.lock()
 	if err != nil {
 		return err
 	}
 	list := m.rows(func(r *row) bool {
-		return r.Log.Origin == origin && r.Log.Index >= max(from, m.marks[m.origin(origin)]) &&
-			!(r.State == ledger.Deleted && m.is("deleted ones are not committed"))
+		return at(r).Origin == origin && at(r).Index >= max(from, m.marks[m.origin(origin)])
 	})
 	unlock()
-	slices.SortFunc(list, func(a, b *row) int { return cmp.Compare(a.Log.Index, b.Log.Index) })
+	slices.SortFunc(list, func(a, b *row) int { return cmp.Compare(at(a).Index, at(b).Index) })
 	for _, r := range list {
 		v := r.Verification
 		if err := each(&v); err != nil {
@@ -288,6 +305,24 @@ func (m *memory) Restamp(_ context.Context, client string, id ledger.ID, at ledg
 	}
 	if !m.is("positions never change") {
 		r.Log = at
+	}
+	return nil
+}
+
+func (m *memory) RestampResolution(_ context.Context, client string, id ledger.ID, at ledger.Position) error {
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r := m.verifications[m.verificationKey(client, id)]
+	switch {
+	case r == nil:
+		return store.ErrNotFound
+	case r.Resolution == (ledger.Position{}):
+		return store.ErrConflict
+	case !m.is("resolutions never move"):
+		r.Resolution = at
 	}
 	return nil
 }

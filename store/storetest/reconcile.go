@@ -149,3 +149,78 @@ func reconcileRestamp(e *env) {
 	e.same("voided at the new place", len(e.committed("node-2", 0)), 0)
 	e.usage(0)
 }
+
+// settle gives a pending answer a verdict, at a place in the log.
+func (e *env) settle(v *ledger.Verification, where string, index uint64) *ledger.Verification {
+	e.Helper()
+	to, delta := settled(v)
+	to.Resolution = ledger.Position{Origin: where, Index: index}
+	e.must(e.store.ResolvePending(e.ctx, to, delta))
+	return to
+}
+
+func (e *env) settledFrom(where string, from uint64) []*ledger.Verification {
+	e.Helper()
+	var list []*ledger.Verification
+	e.must(e.store.Settled(e.ctx, where, from, func(v *ledger.Verification) error {
+		list = append(list, v)
+		return nil
+	}))
+	return list
+}
+
+func reconcileSettled(e *env) {
+	made := map[uint64]ledger.ID{}
+	for i, index := range []uint64{300, 5, 70000} {
+		made[index] = e.settle(e.verify(e.request(fmt.Sprint(index)), pend, at(origin, uint64(i))), origin, index).ID
+	}
+	e.verify(e.request("still pending"), pend, at(origin, 3))
+	e.verify(e.request("never pending"), at(origin, 4))
+	e.settle(e.verify(e.request("elsewhere"), pend, at(origin, 6)), "node-2", 7)
+	e.must(e.store.DeleteVerification(e.ctx, acme, made[5]))
+	check := func(from uint64, want ...uint64) {
+		e.Helper()
+		list := []ledger.ID{}
+		for _, index := range want {
+			list = append(list, made[index])
+		}
+		e.same(fmt.Sprint("settled from ", from), ids(e.settledFrom(origin, from)), list)
+	}
+	for range 2 {
+		check(0, 5, 300, 70000)
+		check(6, 300, 70000)
+		check(70001)
+		e.reopen()
+	}
+	stop := errors.New("enough")
+	e.wants(e.store.Settled(e.ctx, origin, 0, func(*ledger.Verification) error { return stop }), stop)
+	e.must(e.store.Void(e.ctx, acme, made[70000]))
+	check(0, 5, 300)
+	e.must(e.store.SetMark(e.ctx, origin, 6))
+	for range 2 {
+		check(0, 300)
+		e.same("of another origin", len(e.settledFrom("node-2", 0)), 1)
+		e.reopen()
+	}
+}
+
+func reconcileRestampResolution(e *env) {
+	v := e.verify(e.request("r"), pend)
+	to := ledger.Position{Origin: "node-2", Index: 9}
+	e.wants(e.store.RestampResolution(e.ctx, acme, e.id(), to), store.ErrNotFound)
+	e.wants(e.store.RestampResolution(e.ctx, acme, v.ID, to), store.ErrConflict)
+	e.settle(v, origin, 1000)
+	e.must(e.store.RestampResolution(e.ctx, acme, v.ID, to))
+	for range 2 {
+		e.same("at the old place", len(e.settledFrom(origin, 0)), 0)
+		list := e.settledFrom("node-2", 0)
+		e.same("at the new place", ids(list), []ledger.ID{v.ID})
+		if len(list) == 1 {
+			e.same("resolution", list[0].Resolution, to)
+			e.same("position", list[0].Log, v.Log)
+		}
+		e.usage(1)
+		e.counter(quota, 1, 0)
+		e.reopen()
+	}
+}

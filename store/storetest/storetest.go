@@ -163,6 +163,8 @@ var cases = []struct {
 	{"reconciliation/void", reconcileVoid},
 	{"reconciliation/void keeps what is used", reconcileVoidKeeps},
 	{"reconciliation/restamp", reconcileRestamp},
+	{"reconciliation/settled", reconcileSettled},
+	{"reconciliation/restamp a resolution", reconcileRestampResolution},
 
 	{"closed", closed},
 }

@@ -111,6 +111,8 @@ var broken = map[string]string{
 	"reconciliation/void":                    "a voided consent stays",
 	"reconciliation/void keeps what is used": "a used consent is voided",
 	"reconciliation/restamp":                 "positions never change",
+	"reconciliation/settled":                 "settled ones stand where they were committed",
+	"reconciliation/restamp a resolution":    "resolutions never move",
 
 	"closed": "a closed engine answers",
 }
