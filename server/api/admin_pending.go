@@ -3,14 +3,12 @@ package api
 import (
 	"context"
 	"strings"
-	"time"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/product"
-	"github.com/heyan-project/heyan/verifier/usage"
 )
 
 // ListPending lists verifications whose outcome is not known yet: by client, and of one client oldest first.
@@ -82,8 +80,9 @@ func (a *Admin) pending(ctx context.Context, text string) (*ledger.Verification,
 }
 
 // ResolvePending states the outcome of a pending verification. Without a verdict the call never happened: the
-// verification goes, the reason with it, and its unit of quota comes back. verification.reconciled is in the log first, since the
-// row names its place.
+// verification goes, the reason with it, and its unit of quota comes back. verification.reconciled is durable in the log
+// first, since the row names its place; where the row does not follow, because the store fails or the machine does, the
+// next start settles it as the record says, without the reason, which no record holds.
 func (a *Admin) ResolvePending(ctx context.Context, req *heyanv1.ResolvePendingRequest) (*heyanv1.Verification, error) {
 	if f := a.d.text(ctx, "reason", req.GetReason()); f != nil {
 		return nil, f
@@ -108,16 +107,9 @@ func (a *Admin) ResolvePending(ctx context.Context, req *heyanv1.ResolvePendingR
 		return nil, malformed("billing", "ONLY_FREE").WithHint("A call that never happened, and one of a test credential, is not billed.")
 	}
 	after := *before
-	after.Verdict, after.Billing, after.State, after.ReconcileBy = verdict, billing, ledger.Active, time.Time{}
 	after.ResolutionReason = req.GetReason()
-	var delta usage.Counts
-	if verdict == 0 {
-		after.Strip()
-	} else {
-		delta = usage.Of(verdict, billing, before.PriceFen)
-	}
-	delta.Verdicts[0]-- // it was counted as pending
-	at, err := call.Note(record.VerificationReconciled, func(r *record.Record) {
+	delta := after.Settle(verdict, billing)
+	at, settled, err := call.Open(record.VerificationReconciled, func(r *record.Record) {
 		r.Actor.OnBehalfOf = before.Client
 		r.Processing = journal.Processing(&after, false)
 	})
@@ -128,6 +120,7 @@ func (a *Admin) ResolvePending(ctx context.Context, req *heyanv1.ResolvePendingR
 	if err := a.d.Store.ResolvePending(ctx, &after, delta); err != nil {
 		return nil, storeFault(err)
 	}
+	settled()
 	changed(ctx, before, &after)
 	return publicVerification(&after), nil
 }

@@ -144,6 +144,18 @@ func (c *Call) Note(event record.Event, fill func(*record.Record)) (ledger.Posit
 	return c.Journal.Write(r)
 }
 
+// Open is Note for a record that the ledger is to follow: until settled is called the ledger's mark stays below it, and a
+// start compares the two.
+func (c *Call) Open(event record.Event, fill func(*record.Record)) (at ledger.Position, settled func(), err error) {
+	r := c.record(event, nil)
+	fill(r)
+	at, wait, err := c.Journal.beginOpen(r)
+	if err == nil {
+		err = wait()
+	}
+	return at, func() { c.Journal.settled(at.Index) }, err
+}
+
 // Use notes that the place of the call's own record is at: a verification was voided.
 func (c *Call) Use(at ledger.Position) { c.at, c.written, c.answered = at, true, false }
 
@@ -212,9 +224,7 @@ func (o *opened) settled(j *Journal, f *fault.Fault) {
 	if counted := j.hooks.Answered; counted != nil && f == nil {
 		counted(o.answer)
 	}
-	j.mu.Lock()
-	delete(j.open, o.index)
-	j.mu.Unlock()
+	j.settled(o.index)
 }
 
 // entry writes the records of one verification.
@@ -232,7 +242,7 @@ func (e *entry) Answered(a *verifier.Answer) (ledger.Position, ledger.Wait, erro
 	r := e.call.record(e.event, nil)
 	e.fill(r, a)
 	r.Commitment = a.Commitment
-	begin := e.call.Journal.beginAnswer
+	begin := e.call.Journal.beginOpen
 	if a.Reused {
 		begin = e.call.Journal.Begin
 	}

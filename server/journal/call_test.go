@@ -132,6 +132,29 @@ func TestSettled(t *testing.T) {
 	}
 }
 
+// TestOpen: the mark stays below a record that the ledger is to follow, until it has.
+func TestOpen(t *testing.T) {
+	w := newWorld(t)
+	at, follows, err := clientCall(w).Open(record.VerificationReconciled, func(r *record.Record) { r.Actor.OnBehalfOf = "bank" })
+	must(t, err)
+	_, err = clientCall(w).Finish(nil)
+	must(t, err)
+	if got := w.Settled(w.log.Size()); got != at.Index || at.Origin != w.log.Origin() {
+		t.Errorf("settled at %d with %v open", got, at)
+	}
+	follows()
+	if got := w.Settled(w.log.Size()); got != w.log.Size() {
+		t.Errorf("settled at %d of %d with none open", got, w.log.Size())
+	}
+	if r := w.records(at.Index)[0]; r.Event != record.VerificationReconciled || r.Actor.ID != "bank" || r.Actor.OnBehalfOf != "bank" {
+		t.Errorf("recorded %+v", r)
+	}
+	w.breakDisk()
+	if _, _, err := clientCall(w).Open(record.VerificationReconciled, func(*record.Record) {}); !fault.Is(err, fault.LogUnavailable) {
+		t.Errorf("a record that is not durable: %v", err)
+	}
+}
+
 // TestItemsSpend: a refused item spends the client's refusal budget, and has no record once it is used up; one that
 // was validated spends nothing.
 func TestItemsSpend(t *testing.T) {

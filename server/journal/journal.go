@@ -38,7 +38,7 @@ type Journal struct {
 	hooks Hooks
 
 	mu   sync.Mutex
-	open map[uint64]struct{} // records of answers whose ledger row may not be durable yet
+	open map[uint64]struct{} // records of answers and settlings whose ledger row may not be durable yet
 }
 
 // Hooks are told what a Journal does. Nil members are left out. They have to be quick.
@@ -56,8 +56,8 @@ func New(log Log, now func() time.Time, clock func() record.Clock, hooks Hooks) 
 	return &Journal{log: log, now: now, clock: clock, hooks: hooks, open: map[uint64]struct{}{}}
 }
 
-// Settled returns an index below which every record of an answer has its ledger row, given how many records
-// are durable.
+// Settled returns an index below which every record of an answer, and of the settling of a pending one, has its ledger
+// row, given how many records are durable.
 func (j *Journal) Settled(durable uint64) uint64 {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -65,6 +65,13 @@ func (j *Journal) Settled(durable uint64) uint64 {
 		durable = min(durable, index)
 	}
 	return durable
+}
+
+// settled notes that the ledger has followed a record.
+func (j *Journal) settled(index uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.open, index)
 }
 
 // Now returns the time that records carry.
@@ -78,9 +85,9 @@ func (j *Journal) Begin(r *record.Record) (at ledger.Position, wait ledger.Wait,
 	return j.begin(r, j.log.Append)
 }
 
-// beginAnswer is Begin for the record of an answer, which stays open until its ledger row is settled. The
-// lock keeps Settled from seeing the record durable and not yet open.
-func (j *Journal) beginAnswer(r *record.Record) (at ledger.Position, wait ledger.Wait, err error) {
+// beginOpen is Begin for a record that the ledger follows, which stays open until settled. The lock keeps Settled from
+// seeing the record durable and not yet open.
+func (j *Journal) beginOpen(r *record.Record) (at ledger.Position, wait ledger.Wait, err error) {
 	return j.begin(r, func(leaf []byte) (netlog.Ticket, error) {
 		j.mu.Lock()
 		defer j.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"github.com/heyan-project/heyan/verifier/field"
 	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/product"
+	"github.com/heyan-project/heyan/verifier/usage"
 )
 
 var now = time.Date(2026, 11, 22, 4, 0, 0, 123, time.UTC)
@@ -160,6 +161,24 @@ func TestStrip(t *testing.T) {
 	}
 	if v.Visible(now.Add(-time.Hour)) {
 		t.Error("a deleted verification is visible")
+	}
+}
+
+// Of a pending verification a verdict changes the outcome and nothing else; without one the call never happened.
+func TestSettle(t *testing.T) {
+	pending := full(t)
+	pending.State, pending.Verdict, pending.Billing, pending.PriceFen = ledger.Pending, 0, product.BillingUnknown, 35
+	got, want := *pending, *pending
+	want.State, want.Verdict, want.Billing, want.ReconcileBy = ledger.Active, product.Mismatch, product.Billed, time.Time{}
+	if delta := got.Settle(product.Mismatch, product.Billed); !reflect.DeepEqual(got, want) ||
+		delta != (usage.Counts{Verdicts: [6]int64{-1, 0, 1}, Billed: 1, AmountFen: 35}) {
+		t.Errorf("settled as %+v\nwant %+v\nadding %+v", got, want, delta)
+	}
+	got, want = *pending, *pending
+	want.Billing, want.ReconcileBy = product.Free, time.Time{}
+	want.Strip()
+	if delta := got.Settle(0, product.Free); !reflect.DeepEqual(got, want) || delta != (usage.Counts{Verdicts: [6]int64{-1}}) {
+		t.Errorf("never happened: %+v\nwant %+v\nadding %+v", got, want, delta)
 	}
 }
 

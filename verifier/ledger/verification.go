@@ -7,6 +7,7 @@ import (
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/field"
 	"github.com/heyan-project/heyan/verifier/product"
+	"github.com/heyan-project/heyan/verifier/usage"
 )
 
 // State is the state of a verification. Numbers are those of heyan.v1.Verification.State.
@@ -82,6 +83,20 @@ func (v *Verification) Visible(now time.Time) bool {
 func (v *Verification) Strip() {
 	v.Verdict, v.FieldVerdicts, v.SourceCode, v.Dataset = 0, product.FieldVerdicts{}, "", ""
 	v.Remarks, v.Reference, v.ResolutionReason, v.State = nil, digest.Digest{}, "", Deleted
+}
+
+// Settle gives a pending v its outcome, and returns what that adds to the row of usage that counted it as pending. Who
+// calls it gives v its Resolution. Without a verdict the call never happened, and v is stripped.
+func (v *Verification) Settle(verdict product.Verdict, billing product.Billing) usage.Counts {
+	v.Verdict, v.Billing, v.State, v.ReconcileBy = verdict, billing, Active, time.Time{}
+	var delta usage.Counts
+	if verdict == 0 {
+		v.Strip()
+	} else {
+		delta = usage.Of(verdict, billing, v.PriceFen)
+	}
+	delta.Verdicts[0]--
+	return delta
 }
 
 // String prints a place as "origin/index", the form of the trailer heyan-log-entry.

@@ -151,3 +151,27 @@ func TestSlugsAndReferences(t *testing.T) {
 		}
 	}
 }
+
+// Names are read back as what they were printed from, and nothing else is a name.
+func TestParseNames(t *testing.T) {
+	for v := product.Verdict(0); v == 0 || v.Valid(); v++ {
+		if got, ok := product.ParseVerdict(v.String()); !ok || got != v {
+			t.Errorf("verdict %q is read as %d, %v", v, got, ok)
+		}
+	}
+	for _, b := range []product.Billing{product.Billed, product.Free, product.BillingUnknown} {
+		if got, ok := product.ParseBilling(b.String()); !ok || got != b {
+			t.Errorf("billing %q is read as %d, %v", b, got, ok)
+		}
+	}
+	for _, name := range []string{"match", "MATCH ", "1"} {
+		if v, ok := product.ParseVerdict(name); ok {
+			t.Errorf("%q is the verdict %d", name, v)
+		}
+	}
+	for _, name := range []string{"", "billed", "PAID"} {
+		if b, ok := product.ParseBilling(name); ok {
+			t.Errorf("%q is the billing %d", name, b)
+		}
+	}
+}

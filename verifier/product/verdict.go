@@ -25,6 +25,16 @@ func (v Verdict) String() string {
 	return verdictNames[v]
 }
 
+// ParseVerdict reads what String prints; the empty name is none.
+func ParseVerdict(name string) (Verdict, bool) {
+	for v, known := range verdictNames {
+		if known == name {
+			return Verdict(v), true
+		}
+	}
+	return 0, false
+}
+
 // Valid reports whether v is a verdict.
 func (v Verdict) Valid() bool { return v > 0 && v < lastVerdict }
 
@@ -65,6 +75,16 @@ func (b Billing) String() string {
 		return "UNKNOWN"
 	}
 	return ""
+}
+
+// ParseBilling reads what String prints.
+func ParseBilling(name string) (Billing, bool) {
+	for _, b := range []Billing{Billed, Free, BillingUnknown} {
+		if b.String() == name {
+			return b, true
+		}
+	}
+	return 0, false
 }
 
 // Purpose is what a person was told their data is for. Numbers are those of heyan.v1.Purpose.
