@@ -16,7 +16,7 @@ import (
 )
 
 // begin makes ledger and log agree and writes the records of the start. Nothing is written to a log that is not the
-// store's.
+// store's, and beside an older store than the log's only that the stop before was unclean.
 func (s *Server) begin(ctx context.Context) error {
 	if err := checkLog(ctx, s.log, s.Store); err != nil {
 		return err
@@ -24,12 +24,17 @@ func (s *Server) begin(ctx context.Context) error {
 	if err := Recovered(ctx, s.log, s.Recovery, s.journal); err != nil {
 		return err
 	}
+	if err := s.admitStore(ctx); err != nil {
+		return err
+	}
 	done, err := Reconcile(ctx, s.log, s.Store, s.journal, s.amend)
 	if err != nil {
 		return fmt.Errorf("comparing ledger and log: %w", err)
 	}
-	if done.Voided+done.Recovered+done.Undone > 0 {
-		s.logger.Warn("ledger and log made to agree", "compared", done.Compared, "voided", done.Voided, "recovered", done.Recovered, "undone", done.Undone)
+	s.agreed.Store(done.Mark)
+	if done.repairs() > 0 {
+		s.logger.Warn("ledger and log made to agree", "compared", done.Compared, "voided", done.Voided, "lost", done.Lost,
+			"recovered", done.Recovered, "undone", done.Undone, "settled", done.Settled, "restated", done.Restated)
 	}
 	if err := KeepOrigin(ctx, s.log, s.Store); err != nil {
 		return fmt.Errorf("listing the log's origin: %w", err)
@@ -37,12 +42,13 @@ func (s *Server) begin(ctx context.Context) error {
 	if _, err := s.journal.System(record.ConfigLoaded, func(r *record.Record) { r.Change = &record.Change{Digests: s.Digests} }); err != nil {
 		return err
 	}
-	_, err = s.journal.System(record.SystemStarted, nil)
+	_, err = s.journal.System(record.SystemStarted, func(r *record.Record) { r.Status = s.status() })
 	return err
 }
 
 // Recovered records an unclean stop, once, before anything else is written after it: a torn tail that opening the log
-// cut, or a log that does not end with system.stopped. Whoever opens a log to write MUST call it first.
+// cut, or a log that does not end with system.stopped. Where it is the last record already, the start that wrote it was
+// refused. Whoever opens a log to write MUST call it first.
 func Recovered(ctx context.Context, log *netlog.Log, found netlog.Recovery, j *journal.Journal) error {
 	size := log.Size()
 	last, err := log.Get(ctx, size-1) // a log holds its own birth at least
@@ -54,7 +60,7 @@ func Recovered(ctx context.Context, log *netlog.Log, found netlog.Recovery, j *j
 		return fmt.Errorf("reading the last record: %w", err)
 	}
 	cut := found.CutBytes > 0
-	if !cut && (r.Event == record.SystemStopped || offline(&r)) {
+	if !cut && (r.Event == record.SystemStopped || r.Event == record.SystemRecovered || offline(&r)) {
 		return nil
 	}
 	_, err = j.System(record.SystemRecovered, func(r *record.Record) {
@@ -72,11 +78,21 @@ func offline(r *record.Record) bool {
 	return r.Event == record.OriginBorn || r.Event == record.OperatorSet && r.Actor.Kind == record.ActorSystem || r.Event == record.ConfigRefused
 }
 
-// amend notes in the store that a record was voided by a later one, for whoever lists the log. The log itself
-// says so already: a note that fails to be written is only said to the operator.
-func (s *Server) amend(at ledger.Position, by record.Event) {
+// amend notes in the store that a record was voided, lost or recovered by a later one, for whoever lists the log. A record
+// is amended once: one that was lost and is back is so in another store, which does not know that it was lost.
+func (s *Server) amend(at ledger.Position, by record.Event) error {
 	id := fmt.Sprintf("%s/%020d", at.Origin, at.Index)
-	if _, err := s.Store.PutDocument(context.Background(), store.Amendments, id, []byte(`"`+by.String()+`"`), 0); err != nil && !errors.Is(err, store.ErrConflict) {
+	_, err := store.TableOf[string](s.Store, store.Amendments).Put(context.Background(), id, by.String(), 0)
+	if errors.Is(err, store.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// tryAmend is amend while calls are served. The log itself says so already: a note that fails to be written is only said
+// to the operator.
+func (s *Server) tryAmend(at ledger.Position, by record.Event) {
+	if err := s.amend(at, by); err != nil {
 		s.logger.Error("noting an amendment", "log_entry", at.String(), "cause", err.Error())
 	}
 }
@@ -141,19 +157,29 @@ func (s *Server) clockStep(c *clockWatch) error {
 // mark raises the index below which ledger and log agree, and has the store keep the log's newest checkpoint: a log
 // that is cut or rolled back later is at odds with both.
 func (s *Server) mark(ctx context.Context) error {
-	if err := s.Store.SetMark(ctx, s.log.Origin(), s.journal.Settled(s.log.Size())); err != nil {
+	index := s.journal.Settled(s.log.Size())
+	if err := s.Store.SetMark(ctx, s.log.Origin(), index); err != nil {
 		return err
 	}
+	s.agreed.Store(max(index, s.agreed.Load())) // one at a time: the clock's own goroutine, and then the stop
 	return KeepOrigin(ctx, s.log, s.Store)
+}
+
+// status is what each record of it begins with.
+func (s *Server) status() *record.Status {
+	return &record.Status{Uptime: s.now().Sub(s.started), LedgerMark: s.agreed.Load()}
 }
 
 func (s *Server) flush() error { return errors.Join(s.strangers.Flush(), s.budgets.Flush()) }
 
+// heartbeat writes operation status, with the mark of this moment where it can be raised.
 func (s *Server) heartbeat() error {
+	marked := s.mark(context.Background())
 	_, err := s.journal.System(record.SystemHeartbeat, func(r *record.Record) {
-		r.Status = &record.Status{Uptime: s.now().Sub(s.started), Calls: s.calls.Swap(0), Failures: s.failed.Swap(0)}
+		r.Status = s.status()
+		r.Status.Calls, r.Status.Failures = s.calls.Swap(0), s.failed.Swap(0)
 	})
-	return err
+	return errors.Join(marked, err)
 }
 
 // watchLog tells health when the log stops.

@@ -29,6 +29,7 @@ var beside = []record.Event{
 	record.RPCDenied, record.RPCMalformed, record.RPCOversized, record.RPCUnknownField, record.RPCUnknownMethod,
 	record.TextCarriesPII, record.RateLimited, record.RefusalBulk, record.AccessBulk, record.BudgetExhausted,
 	record.VerificationBatchItem, record.VerificationVoided, record.VerificationRecovered, record.VerificationReconciled,
+	record.VerificationLost, record.StoreRollbackAccepted,
 	record.ClientSuspended, record.ClientResumed, record.ApprovalRequested, record.ConsentTombstoned, record.LogFollowed,
 	record.DatasetRewritten,
 }
@@ -57,6 +58,7 @@ func TestEvents(t *testing.T) {
 		seen[r.Event] = true
 	}
 	w.recovered(t)
+	w.rolledBack()
 	for _, r := range w.Records(0) {
 		seen[r.Event] = true
 	}
@@ -192,4 +194,14 @@ func (w *world) recovered(t *testing.T) {
 		must(t, os.RemoveAll(filepath.Join(w.Dir, "log")))
 		must(t, os.CopyFS(filepath.Join(w.Dir, "log"), os.DirFS(older)))
 	})
+}
+
+// rolledBack puts an older store back, and goes on with it.
+func (w *world) rolledBack() {
+	var putBack func()
+	w.restart(func() { putBack = w.keep("store") })
+	w.answer("given-up", 4)
+	w.Stop()
+	putBack()
+	w.accept(w.refused(0))
 }

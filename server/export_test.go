@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/role"
 )
@@ -45,6 +46,11 @@ func (s *Server) Mark() (uint64, error) {
 func (s *Server) Rewriter() (look func()) {
 	r := rewriter{Server: s, later: map[generation]time.Time{}}
 	return func() { r.look(context.Background()) }
+}
+
+// StatedMark is the newest mark that a record from an index on states.
+func StatedMark(ctx context.Context, log *netlog.Log, from uint64) (uint64, error) {
+	return statedMark(ctx, log, from)
 }
 
 // SetDraining makes the server refuse new calls, as a stop does.

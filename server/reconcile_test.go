@@ -26,8 +26,18 @@ func (w *world) restart(between func()) {
 	}
 	w.between = nil
 	w.store.Hook(nil)
-	w.Server = servertest.Start(w.t, servertest.Options{
-		Start: w.Clock.Now(), Store: w.store.Wrap, LogFS: w.disk, Dir: w.Dir, Keys: w.Keys})
+	w.start(w.same())
+}
+
+// same are the options of a start on the same data.
+func (w *world) same() servertest.Options {
+	return servertest.Options{Start: w.Clock.Now(), Store: w.store.Wrap, LogFS: w.disk, Dir: w.Dir, Keys: w.Keys}
+}
+
+// start starts the server again.
+func (w *world) start(options servertest.Options) {
+	w.t.Helper()
+	w.Server = servertest.Start(w.t, options)
 	w.dial()
 	w.bank.Conn = w.WithKey(w.bank.Key)
 }

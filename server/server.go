@@ -109,6 +109,9 @@ type Config struct {
 	Notice        time.Duration   // how long a stop says NOT_SERVING before it refuses
 	Silence       time.Duration   // how long a stream may wait for its caller's next message; 0 = two minutes
 	Digests       []record.Digest // of binary, rule tables, configuration: for the record config.loaded
+	// AcceptOlderStore is the choice to go on with a store that is older than its log: the OlderStoreError.Log that it
+	// was refused with. Any other number chooses nothing, so that no choice is good for a second time.
+	AcceptOlderStore uint64
 }
 
 // Server is one assembled server.
@@ -135,6 +138,7 @@ type Server struct {
 	draining      atomic.Bool
 	started       time.Time
 	calls, failed atomic.Uint64
+	agreed        atomic.Uint64 // the ledger's mark that is durable in the store: what the log may state
 	background    sync.WaitGroup
 	stop          chan struct{}
 	stopOnce      sync.Once
@@ -155,7 +159,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if s.Silence <= 0 {
 		s.Silence = 2 * time.Minute
 	}
-	s.journal = journal.New(c.Log, c.Now, c.Clock, journal.Hooks{Amend: s.amend, Answered: s.countAnswer, Appended: c.Metrics.LogAppended})
+	s.journal = journal.New(c.Log, c.Now, c.Clock, journal.Hooks{Amend: s.tryAmend, Answered: s.countAnswer, Appended: c.Metrics.LogAppended})
 	s.strangers, s.budgets = journal.NewStrangers(s.journal), journal.NewBudgets(s.journal)
 	s.authenticator = authn.New(c.Directory.Now, c.Keys, c.Now, s.lockCredential)
 	if err := s.begin(ctx); err != nil {
@@ -265,9 +269,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.background.Wait()
 	err := errors.Join(s.flush(), s.mark(context.WithoutCancel(ctx)))
 	if s.log.Healthy() == nil {
-		_, stopped := s.journal.System(record.SystemStopped, func(r *record.Record) {
-			r.Status = &record.Status{Uptime: s.now().Sub(s.started)}
-		})
+		_, stopped := s.journal.System(record.SystemStopped, func(r *record.Record) { r.Status = s.status() })
 		err = errors.Join(err, stopped)
 	}
 	return err

@@ -221,7 +221,7 @@ const (
 	Approvals    Kind = "approval"
 	DatasetKind  Kind = "dataset"
 	Origins      Kind = "origin"
-	Amendments   Kind = "amendment"  // log positions that were voided or recovered later
+	Amendments   Kind = "amendment"  // log positions whose record was voided, lost or recovered later
 	Acks         Kind = "ack"        // policy acknowledgements
 	Deployments  Kind = "deployment" // what the data as a whole belongs to: its digest key, its log's place
 )

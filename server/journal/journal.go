@@ -43,7 +43,7 @@ type Journal struct {
 
 // Hooks are told what a Journal does. Nil members are left out. They have to be quick.
 type Hooks struct {
-	// Amend notes that the record at a place was voided or recovered by a later one.
+	// Amend notes that the record at a place was voided by a later one.
 	Amend func(at ledger.Position, by record.Event)
 	// Answered counts a new answer: its record and its ledger row are durable, and it was not voided.
 	Answered func(a *verifier.Answer)

@@ -8,6 +8,7 @@ import (
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/ledger"
+	"github.com/heyan-project/heyan/verifier/usage"
 )
 
 // Faulty is a store that fails when it is told to.
@@ -94,6 +95,14 @@ func (f *Faulty) PutDocument(ctx context.Context, kind store.Kind, id string, va
 		return 0, err
 	}
 	return f.Store.PutDocument(ctx, kind, id, value, expect)
+}
+
+// ResolvePending implements store.Verifications.
+func (f *Faulty) ResolvePending(ctx context.Context, v *ledger.Verification, delta usage.Counts) error {
+	if err := f.ask("ResolvePending"); err != nil {
+		return err
+	}
+	return f.Store.ResolvePending(ctx, v, delta)
 }
 
 // Restamp implements store.Reconciliation.

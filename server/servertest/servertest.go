@@ -59,6 +59,8 @@ type Options struct {
 	Rate       int
 	Silence    time.Duration // how long a stream's caller may be silent; 0 = the server's default
 	Drain      time.Duration // how long a stop waits for calls; 0 = 5 s
+
+	AcceptOlderStore uint64 // the choice that a refused start asked for
 }
 
 // Keys are a server's secrets.
@@ -133,6 +135,29 @@ func (c *Clock) Set(t time.Time) {
 // Start starts a server and binds the three people.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
+	s := prepare(t, o)
+	check(t, s.assemble(o))
+	s.serve()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Refused starts a server on the data of an earlier one, and returns why it does not start. Everything is closed again.
+func Refused(t testing.TB, o Options) error {
+	t.Helper()
+	s := prepare(t, o)
+	err := s.assemble(o)
+	if err == nil {
+		t.Fatal("the server starts")
+	}
+	check(t, s.embedded.Close())
+	_ = s.Log.Close() // fails where the test broke the disk
+	return err
+}
+
+// prepare opens a server's data.
+func prepare(t testing.TB, o Options) *Server {
+	t.Helper()
 	if o.Start.IsZero() {
 		o.Start = time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
 	}
@@ -145,8 +170,6 @@ func Start(t testing.TB, o Options) *Server {
 		s.Keys = NewKeys(t, o.Start)
 	}
 	s.open(o, fresh)
-	s.serve(o)
-	t.Cleanup(s.Stop)
 	return s
 }
 
@@ -218,8 +241,8 @@ func (s *Server) Bind(o role.Operator) {
 
 func uri(id string) string { return "spiffe://heyan/operator/" + id }
 
-// serve assembles the server and listens.
-func (s *Server) serve(o Options) {
+// assemble assembles the server, which writes the records of its start. The error is that of server.New.
+func (s *Server) assemble(o Options) error {
 	s.t.Helper()
 	s.Ring = digest.NewKeyring(s.Keys.chain)
 	catalogue, err := product.NewCatalogue(product.Builtin())
@@ -253,9 +276,14 @@ func (s *Server) serve(o Options) {
 		Logger: slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
 		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
-		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second),
+		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second), AcceptOlderStore: o.AcceptOlderStore,
 	})
-	check(s.t, err)
+	return err
+}
+
+// serve listens.
+func (s *Server) serve() {
+	s.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	check(s.t, err)
 	s.Address = listener.Addr().String()

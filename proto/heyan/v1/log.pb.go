@@ -278,7 +278,7 @@ type ListLogEntriesResponse struct {
 	Leaf []byte `protobuf:"bytes,2,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	// RFC 6962 leaf hash of the record.
 	LeafHash []byte `protobuf:"bytes,3,opt,name=leaf_hash,json=leafHash,proto3" json:"leaf_hash,omitempty"`
-	// Verifications whose record was voided or recovered later: the event that says so.
+	// Verifications whose record was voided, lost or recovered later: the event that says so.
 	AmendedBy string `protobuf:"bytes,4,opt,name=amended_by,json=amendedBy,proto3" json:"amended_by,omitempty"`
 	// In the last message of a listing that does not follow: a checkpoint that covers everything listed.
 	Checkpoint *Checkpoint `protobuf:"bytes,5,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
