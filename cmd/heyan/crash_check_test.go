@@ -125,6 +125,8 @@ func (b *logBook) note(entry *heyanv1.ListLogEntriesResponse) error {
 		b.answers[id] = logged{index, r.Processing.Verdict}
 	case record.VerificationVoided:
 		b.voided[id] = index
+	case record.VerificationLost:
+		return errors.New("a crash has lost an answer")
 	}
 	return nil
 }

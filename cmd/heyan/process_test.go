@@ -62,23 +62,39 @@ type serving struct {
 	LogKey                    string `json:"log_key"`
 	Records                   uint64
 	Voided, Recovered, Undone int // to make ledger and log agree
+	Lost                      int
 	Bytes                     int // cut from the log's tail
 }
 
-// startProcess starts the server of a folder on free ports and returns when it serves.
-func startProcess(t testing.TB, home string, env ...string) *process {
+// serveCommandOf is the command that serves a folder.
+func serveCommandOf(t testing.TB, home string, flags ...string) *exec.Cmd {
 	t.Helper()
 	binary, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{dir: filepath.Join(home, "work"), exited: make(chan struct{})}
-	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+	dir := filepath.Join(home, "work")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p.cmd = exec.Command(binary, "serve", "--config", filepath.Join(home, "heyan.yaml"))
-	p.cmd.Dir = p.dir
-	p.cmd.Env = append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}, env...)
+	cmd := exec.Command(binary, append([]string{"serve", "--config", filepath.Join(home, "heyan.yaml")}, flags...)...)
+	cmd.Dir = dir
+	cmd.Env = []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}
+	return cmd
+}
+
+// startProcess starts the server of a folder on free ports and returns when it serves.
+func startProcess(t testing.TB, home string, env ...string) *process {
+	t.Helper()
+	cmd := serveCommandOf(t, home)
+	cmd.Env = append(cmd.Env, env...)
+	return watch(t, cmd)
+}
+
+// watch starts a server and returns when it serves.
+func watch(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, dir: cmd.Dir, exited: make(chan struct{})}
 	// A pipe that the parent holds: what the process writes while it dies is read to the end.
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -118,11 +134,11 @@ func (p *process) read(from io.ReadCloser, up chan<- bool) {
 		if json.Unmarshal(line, &said) == nil {
 			switch {
 			case said.Msg == "serving":
-				said.Voided, said.Recovered, said.Undone, said.Bytes = before.Voided, before.Recovered, before.Undone, before.Bytes
+				said.Voided, said.Recovered, said.Undone, said.Lost, said.Bytes = before.Voided, before.Recovered, before.Undone, before.Lost, before.Bytes
 				p.serving = said
 				up <- true
 			case strings.HasPrefix(said.Msg, "ledger and log"):
-				before.Voided, before.Recovered, before.Undone = said.Voided, said.Recovered, said.Undone
+				before.Voided, before.Recovered, before.Undone, before.Lost = said.Voided, said.Recovered, said.Undone, said.Lost
 			case strings.HasPrefix(said.Msg, "a torn tail"):
 				before.Bytes = said.Bytes
 			}

@@ -22,6 +22,7 @@ import (
 func serveCommand(a *app) *cobra.Command {
 	var path string
 	var development bool
+	var accept uint64
 	dev := developmentServer{listen: "127.0.0.1:9443", statusListen: "127.0.0.1:9090", people: 1000}
 	c := &cobra.Command{
 		Use:   "serve",
@@ -30,18 +31,26 @@ func serveCommand(a *app) *cobra.Command {
 
 With --dev it runs one for development: loopback only, everything under ./heyan-data, certificates made on the spot, a
 profile for each role, a client with every product, invented people to verify against, and server reflection. It prints
-commands to paste. Never use it for real people.`,
+commands to paste. Never use it for real people.
+
+A store that was put back from before what the network log says of it is refused: answers that clients have would be
+missing. --accept-older-store, with the number that the refusal names, goes on all the same. The choice and each answer
+that is gone are recorded, as store.rollback_accepted and verification.lost. What else was done since is gone unrecorded:
+withdrawals, deletions, restrictions, revocations, quota. The number is good for that one start; left in a unit file it
+does nothing.`,
 		Example: `  heyan serve --config /etc/heyan/heyan.yaml
   heyan serve --dev`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if development {
+				dev.acceptOlderStore = accept
 				return dev.run(cmd.Context(), a)
 			}
-			return a.serve(cmd.Context(), path)
+			return a.serve(cmd.Context(), path, accept)
 		},
 	}
 	c.Flags().StringVar(&path, "config", "heyan.yaml", "configuration file")
+	c.Flags().Uint64Var(&accept, "accept-older-store", 0, "go on with a store that is older than its network log; the number is that of the refusal")
 	c.Flags().BoolVar(&development, "dev", false, "a development server on loopback, under ./heyan-data")
 	c.Flags().StringVar(&dev.listen, "dev-listen", dev.listen, "with --dev: address for gRPC, on loopback")
 	c.Flags().StringVar(&dev.statusListen, "dev-status-listen", dev.statusListen, "with --dev: address for metrics, on loopback")
@@ -50,7 +59,7 @@ commands to paste. Never use it for real people.`,
 }
 
 // serve runs the server of a configuration until ctx ends.
-func (a *app) serve(ctx context.Context, path string) error {
+func (a *app) serve(ctx context.Context, path string, acceptOlderStore uint64) error {
 	logger := telemetry.Logger(a.Err, new(slog.LevelVar))
 	c, err := config.Load(path)
 	if err != nil {
@@ -66,13 +75,24 @@ func (a *app) serve(ctx context.Context, path string) error {
 		return err
 	}
 	opened := s.log.Size()
+	s.acceptOlderStore = acceptOlderStore
 	i, err := startInstance(ctx, s, a.Env)
 	if err != nil {
-		return errors.Join(err, s.close())
+		return olderStore(errors.Join(err, s.close()), "heyan serve --config "+shellQuote(path))
 	}
 	i.lookBack(ctx, logger, opened)
 	i.announce(logger)
 	return i.until(ctx, logger)
+}
+
+// olderStore is err, and where a store is refused that is older than its log, with what can be done. command is how the
+// server was started.
+func olderStore(err error, command string) error {
+	var older *server.OlderStoreError
+	if !errors.As(err, &older) {
+		return err
+	}
+	return usageError(inOneLine(err), fmt.Sprintf("put the newest data/store back; or go on without what it lacks: %s --accept-older-store %d", command, older.Log))
 }
 
 // lookBack warns where the stop before was not clean: then the first record of this start says so.
@@ -141,6 +161,7 @@ func (a *app) refusedConfig(path string) {
 type developmentServer struct {
 	listen, statusListen string
 	people               int
+	acceptOlderStore     uint64
 }
 
 func (d *developmentServer) run(ctx context.Context, a *app) error {
@@ -169,9 +190,10 @@ func (d *developmentServer) run(ctx context.Context, a *app) error {
 		return err
 	}
 	opened := s.log.Size()
+	s.acceptOlderStore = d.acceptOlderStore
 	i, err := startInstance(ctx, s, a.Env)
 	if err != nil {
-		err = errors.Join(err, s.close())
+		err = olderStore(errors.Join(err, s.close()), "heyan serve --dev")
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return usageError(err.Error(), "choose other ports: heyan serve --dev --dev-listen 127.0.0.1:19443 --dev-status-listen 127.0.0.1:19090")
 		}

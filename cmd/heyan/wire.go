@@ -58,6 +58,8 @@ type state struct {
 	metrics   *telemetry.Metrics
 	logger    *slog.Logger
 	now       func() time.Time
+
+	acceptOlderStore uint64 // the number of a refusal, where a person chose to go on; 0 = none
 }
 
 // openState opens what a configuration names. create begins log and store in an empty data directory.
@@ -292,7 +294,7 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, AllowTLS12: s.config.TLS.MinVersion == "1.2",
 		Production: s.config.Production, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
 		Streams: s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain,
-		Notice: s.notice(), Digests: s.digests(),
+		Notice: s.notice(), Digests: s.digests(), AcceptOlderStore: s.acceptOlderStore,
 	})
 	if err != nil {
 		return nil, err
