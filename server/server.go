@@ -3,7 +3,8 @@
 //
 // Guaranteed: a reply to a caller with an identity leaves only when its record is durable in the network log;
 // where the log cannot be written, everything but health is refused and health says NOT_SERVING. Every
-// registered method has a row in the policy (policy.go), and one without is refused.
+// registered method has a row in the policy (policy.go), and one without is refused. Ledger and log are compared before
+// anything is served (reconcile.go); a store that is older than its log is refused (older.go).
 //
 // Not guaranteed: that a reply arrives, or that an administrative change whose record fails to be written is
 // undone; the log then stops, and the change is compared by an operator. Nor that a dataset which was rewritten

@@ -43,5 +43,6 @@
 // That blocks which the device keeps after a file was deleted are gone: they are sealed. Several processes on one
 // directory: the second is refused. Protection against the owner of the keys. Sense
 // in databases of two moments: whoever copies or restores a directory copies all of it, while it is closed or
-// as one snapshot, because Open takes what is in one database alone for half commits and removes it.
+// as one snapshot, because Open takes what is in one database alone for half commits and removes it. That a
+// whole directory of an earlier moment is noticed: Open knows no other; the server holds its mark against the log.
 package embedded

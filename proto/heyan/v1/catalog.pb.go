@@ -1054,7 +1054,8 @@ func (x *GetUsageRequest) GetClient() string {
 	return ""
 }
 
-// Usage by day, product and kind of credential.
+// Usage by day, product and kind of credential, as the ledger has it: answers that the log has as verification.lost, which
+// were given and billed, are not in it.
 type GetUsageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sorted by day, then product.

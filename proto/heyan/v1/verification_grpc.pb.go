@@ -70,7 +70,8 @@ type VerificationServiceClient interface {
 	// Deletes the client's view and the verdict. The processing record stays, as the law asks; only the
 	// person's erasure cuts it from the person. The request_id answers REQUEST_ID_REUSED from then on.
 	DeleteVerification(ctx context.Context, in *DeleteVerificationRequest, opts ...grpc.CallOption) (*DeleteVerificationResponse, error)
-	// Reads the receipt of one verification of the calling client.
+	// Reads the receipt of one verification of the calling client. RESOURCE_NOT_FOUND where its row is gone with an older
+	// store that was put back; a receipt that was kept still verifies.
 	GetReceipt(ctx context.Context, in *GetReceiptRequest, opts ...grpc.CallOption) (*Receipt, error)
 }
 
@@ -165,7 +166,8 @@ type VerificationServiceServer interface {
 	// Deletes the client's view and the verdict. The processing record stays, as the law asks; only the
 	// person's erasure cuts it from the person. The request_id answers REQUEST_ID_REUSED from then on.
 	DeleteVerification(context.Context, *DeleteVerificationRequest) (*DeleteVerificationResponse, error)
-	// Reads the receipt of one verification of the calling client.
+	// Reads the receipt of one verification of the calling client. RESOURCE_NOT_FOUND where its row is gone with an older
+	// store that was put back; a receipt that was kept still verifies.
 	GetReceipt(context.Context, *GetReceiptRequest) (*Receipt, error)
 	mustEmbedUnimplementedVerificationServiceServer()
 }

@@ -1149,7 +1149,8 @@ func (x *Traffic) GetDurationNanos() uint64 {
 	return 0
 }
 
-// Processing is one handling of personal information, by names and ids.
+// Processing is one handling of personal information, by names and ids. In verification.voided it is what would have been
+// answered, and counts for nothing; in verification.lost it is what was answered, and counts as it was billed.
 type Processing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The product, such as "id2".
