@@ -41,10 +41,10 @@ func (c *comparison) missing(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case v != nil && v.Log == c.at(index): // its first place is below the mark
+		case v != nil && v.Log == c.at(index): // it came back before the stop, from below the mark
 			return nil
-		case v != nil:
-			return c.store.Restamp(ctx, v.Client, id, c.at(index))
+		case v != nil: // and was not stamped
+			return c.back(ctx, v, c.at(index))
 		}
 		event, counted := record.VerificationVoided, &voided
 		if index < c.accepted {
@@ -99,15 +99,24 @@ func (c *comparison) returned(ctx context.Context) error {
 		if v == nil {
 			continue
 		}
-		first := v.Log
-		if err := c.recover(ctx, v); err != nil {
+		at, err := c.journal.System(record.VerificationRecovered, ofRow(v))
+		if err != nil {
 			return err
 		}
-		if err := c.amend(first, record.VerificationRecovered); err != nil {
+		c.done.Recovered++
+		if err := c.back(ctx, v, at); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// back stamps a row that was lost with the record that it is not. The record of the answer is there too, and amended.
+func (c *comparison) back(ctx context.Context, v *ledger.Verification, at ledger.Position) error {
+	if err := c.amend(v.Log, record.VerificationRecovered); err != nil {
+		return err
+	}
+	return c.store.Restamp(ctx, v.Client, v.ID, at)
 }
 
 // atOnce is how many flushes of log and store are shared where many answers are lost.

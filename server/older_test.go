@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
@@ -387,7 +386,7 @@ func TestAcceptingIsGoodOnce(t *testing.T) {
 }
 
 // TestNewerStorePutBackAfterAll: where the store that has the answers comes back after they were given up, they are
-// recovered, and what was answered in between is lost.
+// recovered, and what was answered in between is lost; also where starts that find it stop before they are done.
 func TestNewerStorePutBackAfterAll(t *testing.T) {
 	w := newWorld(t, servertest.Options{})
 	var older, newer func()
@@ -400,9 +399,25 @@ func TestNewerStorePutBackAfterAll(t *testing.T) {
 	second := w.give("b", 2)
 	w.Stop()
 	newer()
-	w.accept(w.refused(0))
+	options := w.same()
+	options.AcceptOlderStore = w.refused(0).Log
+	for _, fails := range []string{"Restamp", "SetMark"} {
+		w.store.Hook(func(method string) error {
+			if method == fails {
+				return servertest.ErrDown()
+			}
+			return nil
+		})
+		t.Log(servertest.Refused(t, options))
+	}
+	w.store.Hook(nil)
+	w.start(w.same())
 	w.checkRow(t, first.id, true)
 	w.checkRow(t, second.id, false)
+	places := w.written(record.VerificationRecovered)[first.id.String()]
+	if len(places) != 1 || w.amendment(ledger.Position{Origin: first.at.Origin, Index: places[0]}) != "" {
+		t.Errorf("recovered at %v", places)
+	}
 	if got := w.amendment(first.at); got != `"verification.recovered"` {
 		t.Errorf("the record of what is back is amended by %q", got)
 	}
@@ -415,57 +430,6 @@ func TestNewerStorePutBackAfterAll(t *testing.T) {
 	w.restart(nil)
 	w.checkQuiet(t)
 	w.checkRow(t, first.id, true)
-}
-
-// TestOlderStoreAndPending: of a verification that an older store has pending, the log says how it ended, and it ends so
-// again. One that it lacks is lost as what it was settled to.
-func TestOlderStoreAndPending(t *testing.T) {
-	w, a := withAuthority(t, servertest.Options{})
-	a.pending.Store(true)
-	has := w.give("has", 1)
-	w.Stop()
-	putBack := w.keep("store")
-	options := w.same()
-	options.Sources = nil
-	w.start(options)
-	must(t, w.resolve(has.id, matched))
-	w.Stop()
-	putBack()
-	w.accept(w.refused(0))
-	v, err := w.Store.Verification(context.Background(), "bank", has.id)
-	if err != nil || v.State != ledger.Active || v.Resolution.Index != w.settlings(has.id)[0] {
-		t.Errorf("what was pending: %+v, %v", v, err)
-	}
-	if got := w.totals(); got != "used 1, reserved 0, usage [0 1 0 0 0 0] 1" {
-		t.Error(got)
-	}
-	w.checkLost(t)
-}
-
-// TestLostAsItWasSettled: a pending verification that was settled before it was lost is lost as what it was settled to,
-// billed or not.
-func TestLostAsItWasSettled(t *testing.T) {
-	w, a := withAuthority(t, servertest.Options{})
-	w.noMark()
-	putBack := w.keep("store")
-	a.pending.Store(true)
-	billed, unknown, never := w.give("a", 1), w.give("b", 2), w.give("c", 3)
-	must(t, errors.Join(w.resolve(billed.id, matched), w.resolve(never.id, neverHappened)))
-	w.store.Hook(nil)
-	w.Stop()
-	putBack()
-	w.accept(w.refused(0))
-	said := map[ledger.ID]string{}
-	for _, r := range w.Records(0) {
-		if r.Event == record.VerificationLost {
-			id, err := ledger.ParseID(r.Object.ID)
-			must(t, err)
-			said[id] = r.Processing.Verdict + " " + r.Processing.Billing
-		}
-	}
-	if want := map[ledger.ID]string{billed.id: "MATCH BILLED", unknown.id: " UNKNOWN", never.id: " FREE"}; !reflect.DeepEqual(said, want) {
-		t.Errorf("lost as %v, want %v", said, want)
-	}
 }
 
 // TestStatedMark: of what the log states the newest counts, however far back it is, and nothing from before the index.

@@ -2,9 +2,11 @@ package server_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -214,5 +216,56 @@ func TestNothingToSettle(t *testing.T) {
 	}
 	if v, err := w.Store.Verification(t.Context(), "bank", id); err != nil || v.State != ledger.Pending {
 		t.Errorf("the pending one: %+v, %v", v, err)
+	}
+}
+
+// TestOlderStoreAndPending: of a verification that an older store has pending, the log says how it ended, and it ends so
+// again. One that it lacks is lost as what it was settled to.
+func TestOlderStoreAndPending(t *testing.T) {
+	w, a := withAuthority(t, servertest.Options{})
+	a.pending.Store(true)
+	has := w.give("has", 1)
+	w.Stop()
+	putBack := w.keep("store")
+	options := w.same()
+	options.Sources = nil
+	w.start(options)
+	must(t, w.resolve(has.id, matched))
+	w.Stop()
+	putBack()
+	w.accept(w.refused(0))
+	v, err := w.Store.Verification(context.Background(), "bank", has.id)
+	if err != nil || v.State != ledger.Active || v.Resolution.Index != w.settlings(has.id)[0] {
+		t.Errorf("what was pending: %+v, %v", v, err)
+	}
+	if got := w.totals(); got != "used 1, reserved 0, usage [0 1 0 0 0 0] 1" {
+		t.Error(got)
+	}
+	w.checkLost(t)
+}
+
+// TestLostAsItWasSettled: a pending verification that was settled before it was lost is lost as what it was settled to,
+// billed or not.
+func TestLostAsItWasSettled(t *testing.T) {
+	w, a := withAuthority(t, servertest.Options{})
+	w.noMark()
+	putBack := w.keep("store")
+	a.pending.Store(true)
+	billed, unknown, never := w.give("a", 1), w.give("b", 2), w.give("c", 3)
+	must(t, errors.Join(w.resolve(billed.id, matched), w.resolve(never.id, neverHappened)))
+	w.store.Hook(nil)
+	w.Stop()
+	putBack()
+	w.accept(w.refused(0))
+	said := map[ledger.ID]string{}
+	for _, r := range w.Records(0) {
+		if r.Event == record.VerificationLost {
+			id, err := ledger.ParseID(r.Object.ID)
+			must(t, err)
+			said[id] = r.Processing.Verdict + " " + r.Processing.Billing
+		}
+	}
+	if want := map[ledger.ID]string{billed.id: "MATCH BILLED", unknown.id: " UNKNOWN", never.id: " FREE"}; !reflect.DeepEqual(said, want) {
+		t.Errorf("lost as %v, want %v", said, want)
 	}
 }
