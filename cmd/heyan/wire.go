@@ -123,12 +123,15 @@ func (s *state) logOptions() (netlog.Options, error) {
 		return netlog.Options{}, err
 	}
 	seal, err := keyfile.Read(s.config.Keys.LogSeal, keyfile.LogSeal)
-	return netlog.Options{
+	options := netlog.Options{
 		Dir: s.logDir(), Node: s.config.Node, Now: s.now, SigningKey: sign, SealKey: seal,
 		FileSize: s.config.Log.FileSize, AppendTimeout: s.config.Log.AppendTimeout,
-		Warn:    func(err error) { s.logger.Error("network log", "cause", err.Error()) },
-		Flushed: s.metrics.LogFlushed,
-	}, err
+		Warn: func(err error) { s.logger.Error("network log", "cause", err.Error()) },
+	}
+	if s.metrics != nil { // a refused configuration is recorded without
+		options.Flushed = s.metrics.LogFlushed
+	}
+	return options, err
 }
 
 func (s *state) openLog(create bool) error {
