@@ -240,3 +240,31 @@ func TestStoreWithoutAMark(t *testing.T) {
 	})
 	h.must(h.start(nil))
 }
+
+// A start that is refused for the store says once what the stop before was, with what opening the log cut, and nothing
+// else. After a clean stop it says nothing.
+func TestRefusedStoreRecordsACrashOnce(t *testing.T) {
+	h := newHome(t)
+	putBack := keepStore(t, h.DataDir)
+	h.must(h.start(nil))
+	refuse := func() {
+		t.Helper()
+		putBack()
+		var older *server.OlderStoreError
+		for range 2 {
+			if err := h.start(nil); !errors.As(err, &older) {
+				t.Fatalf("the start says %v", err)
+			}
+		}
+	}
+	before := h.size()
+	refuse()
+	if after := h.size(); after != before {
+		t.Errorf("after a clean stop %d records were written", after-before)
+	}
+	h.tear("torn")
+	refuse()
+	if got := h.events(2); h.size() != before+1 || !slices.Equal(got, []string{"system.stopped", "system.recovered"}) {
+		t.Errorf("after a crash the log ends with %q, %d records more", got, h.size()-before)
+	}
+}
