@@ -74,7 +74,7 @@ func BenchmarkDomain(b *testing.B) {
 			}
 			query.Values = append(query.Values, value)
 		}
-		subject.Handles(ring, query.Values)
+		subject.Handles(ring, query.Values, false)
 		subject.Restrictions(ring, query.Values)
 		verifier.RequestKey(ring, "acme", "r-1")
 		verifier.EvidenceKey(ring, "acme", "agr-1")

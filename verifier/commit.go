@@ -200,7 +200,7 @@ func (c *call) newConsent(v *ledger.Verification) *consent.Consent {
 	return &consent.Consent{
 		ID: v.Consent.String(), Client: c.caller.Client, Notice: c.notice.ID, ObtainTime: inline.ObtainTime,
 		ExpireTime: c.notice.Expire(inline.ObtainTime), Status: consent.Active, Revision: 1,
-		Guardian: c.child && c.request.Guardian != nil, CreateTime: c.now,
+		Guardian: c.child && c.request.Guardian != nil, Test: c.caller.Test, CreateTime: c.now,
 	}
 }
 

@@ -189,6 +189,9 @@ func (c *call) readGround(ctx context.Context) *fault.Fault {
 			}
 			return nil
 		}
+		if stored.Test != c.caller.Test {
+			return nil // of the other world: not on file here
+		}
 		c.consentID, c.onFile = id, stored
 		c.notice = c.directory.Notice(c.caller.Client, stored.Notice)
 	case r.LegalBasis != "":
@@ -211,7 +214,7 @@ func (c *call) digest(context.Context) *fault.Fault {
 	if len(c.values) == 0 || c.collect && len(c.refusals) > 0 {
 		return nil
 	}
-	c.handles = subject.Handles(c.Keys, c.values)
+	c.handles = subject.Handles(c.Keys, c.values, c.caller.Test)
 	c.restrictions = subject.Restrictions(c.Keys, c.values)
 	c.requestKey = RequestKey(c.Keys, c.owner(), c.request.RequestID)
 	if c.request.Consent != nil {

@@ -197,10 +197,10 @@ func (a *app) withdraw(ctx context.Context, request *heyanv1.WithdrawConsentRequ
 }
 
 func consentTable(consents []*heyanv1.Consent) *output.Table {
-	table := output.NewTable("CONSENT", "CLIENT", "NOTICE", "STATE", "OBTAINED +08:00", "EXPIRES", "WITHDRAWN", "GUARDIAN", "REVISION")
+	table := output.NewTable("CONSENT", "CLIENT", "NOTICE", "STATE", "OBTAINED +08:00", "EXPIRES", "WITHDRAWN", "GUARDIAN", "TEST", "REVISION")
 	for _, c := range consents {
 		table.Row(c.GetId(), c.GetClient(), c.GetNotice(), enumText(c.GetState()), when(c.GetObtainTime()),
-			when(c.GetExpireTime()), when(c.GetWithdrawTime()), mark(c.GetGuardian()), output.Count(c.GetRevision()))
+			when(c.GetExpireTime()), when(c.GetWithdrawTime()), mark(c.GetGuardian()), mark(c.GetTest()), output.Count(c.GetRevision()))
 	}
 	return table
 }

@@ -54,6 +54,13 @@ func scope(ctx context.Context) string {
 	return ""
 }
 
+// met reports whether a caller meets a consent: a test credential those of test credentials, a live one the others, the
+// privacy officer both.
+func met(ctx context.Context, c *consent.Consent) bool {
+	p := caller(ctx)
+	return p.Kind != authn.Client || p.Test == c.Test
+}
+
 // note puts a consent on the call's record.
 func note(ctx context.Context, c *consent.Consent) {
 	call := journal.From(ctx)
@@ -67,7 +74,7 @@ func (s *Consent) public(c *consent.Consent) *heyanv1.Consent {
 	return &heyanv1.Consent{
 		Id: c.ID, Client: c.Client, Notice: c.Notice, ObtainTime: stamp(c.ObtainTime), ExpireTime: stamp(c.ExpireTime),
 		State: consentStateEnum.public(c.StatusAt(s.d.Now())), Revision: c.Revision, Guardian: c.Guardian,
-		WithdrawTime: stamp(c.WithdrawTime), CreateTime: stamp(c.CreateTime),
+		WithdrawTime: stamp(c.WithdrawTime), CreateTime: stamp(c.CreateTime), Test: c.Test,
 	}
 }
 
@@ -112,9 +119,9 @@ func (s *Consent) CreateConsent(ctx context.Context, m *heyanv1.CreateConsentReq
 	}
 	stored, err := s.d.Store.CreateConsent(ctx, &consent.Consent{
 		ID: id.String(), Client: client, Notice: notice.ID, ObtainTime: obtained, ExpireTime: notice.Expire(obtained),
-		Status: consent.Active, Revision: 1, Guardian: child, CreateTime: now,
+		Status: consent.Active, Revision: 1, Guardian: child, Test: caller(ctx).Test, CreateTime: now,
 	}, verifier.EvidenceKey(s.d.Keys, verifier.Owner(client, caller(ctx).Test), m.GetEvidenceRef()),
-		subject.Handles(s.d.Keys, values), subject.Restrictions(s.d.Keys, values))
+		subject.Handles(s.d.Keys, values, caller(ctx).Test), subject.Restrictions(s.d.Keys, values))
 	if err != nil {
 		return nil, storeFault(err)
 	}
@@ -221,6 +228,9 @@ func (s *Consent) GetConsent(ctx context.Context, m *heyanv1.GetConsentRequest) 
 	if err != nil {
 		return nil, storeFault(err)
 	}
+	if !met(ctx, found) {
+		return nil, notFound()
+	}
 	note(ctx, found)
 	return s.public(found), nil
 }
@@ -249,9 +259,11 @@ func (s *Consent) ListConsents(ctx context.Context, m *heyanv1.ListConsentsReque
 	if err != nil {
 		return nil, storeFault(err)
 	}
-	page := &heyanv1.ListConsentsResponse{Consents: make([]*heyanv1.Consent, len(found))}
-	for i, c := range found {
-		page.Consents[i] = s.public(c)
+	page := &heyanv1.ListConsentsResponse{}
+	for _, c := range found {
+		if met(ctx, c) {
+			page.Consents = append(page.Consents, s.public(c))
+		}
 	}
 	if more {
 		page.NextPageToken = list.after(next)

@@ -5,12 +5,15 @@ import (
 	"time"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+	"github.com/heyan-project/heyan/server/authn"
 	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/consent"
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/field"
 	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/subject"
 )
@@ -69,7 +72,13 @@ func (s *Consent) withdrawID(ctx context.Context, text string, now time.Time) ([
 	if err != nil {
 		return nil, notFound()
 	}
-	c, err := s.d.Store.WithdrawConsent(ctx, scope(ctx), id, now)
+	c, err := s.d.Store.Consent(ctx, scope(ctx), id, 0)
+	if err == nil && !met(ctx, c) {
+		err = store.ErrNotFound
+	}
+	if err == nil {
+		c, err = s.d.Store.WithdrawConsent(ctx, scope(ctx), id, now)
+	}
 	if err != nil {
 		return nil, storeFault(err)
 	}
@@ -111,12 +120,22 @@ func (s *Consent) withdrawSubject(ctx context.Context, m *heyanv1.Fields, named 
 	if refused != nil {
 		return nil, refused
 	}
-	withdrawn, err := s.d.Store.WithdrawSubject(ctx, client, subject.Handles(s.d.Keys, values), now)
+	withdrawn, err := s.d.Store.WithdrawSubject(ctx, client, s.handles(ctx, values), now)
 	if err != nil {
 		return nil, storeFault(err)
 	}
 	s.noteOnly(ctx, withdrawn)
 	return withdrawn, nil
+}
+
+// handles are those of a person that a caller meets: see met.
+func (s *Consent) handles(ctx context.Context, values []field.Value) []subject.Handle {
+	p := caller(ctx)
+	list := subject.Handles(s.d.Keys, values, p.Test)
+	if p.Kind != authn.Client {
+		list = append(list, subject.Handles(s.d.Keys, values, true)...)
+	}
+	return list
 }
 
 // noteOnly puts a consent on the record where it is the only one: a record has one object.

@@ -340,6 +340,9 @@ func (f *onFile) append(dst []byte) []byte {
 	e.bool(c.Guardian)
 	e.time(c.WithdrawTime)
 	e.time(c.CreateTime)
+	if c.Test { // the last member, and only where it is set: a row without it is a live one's
+		e.bool(true)
+	}
 	return e.b
 }
 
@@ -353,5 +356,8 @@ func parseOnFile(b []byte) (*onFile, error) {
 	c.ObtainTime, c.ExpireTime = d.time(), d.time()
 	c.Status, c.Revision, c.Guardian = consent.Status(d.uint()), d.int(), d.bool()
 	c.WithdrawTime, c.CreateTime = d.time(), d.time()
+	if len(d.b) > 0 && !d.failed {
+		c.Test = d.bool()
+	}
 	return f, d.done()
 }

@@ -138,6 +138,7 @@ type Consent struct {
 	Status       Status
 	Revision     int64
 	Guardian     bool
+	Test         bool // given to a test credential: no live one ever meets it, nor the other way round
 	WithdrawTime time.Time
 	CreateTime   time.Time
 }

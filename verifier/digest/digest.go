@@ -43,6 +43,7 @@ const (
 	Reference                     // client references
 	Credential                    // API keys
 	Approval                      // requests that a second person approves
+	TestSubject                   // a person's handle, to test credentials
 	lastUse
 )
 

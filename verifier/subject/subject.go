@@ -5,8 +5,9 @@
 // is one, identify alone. Any other number identifies only together with its holder's name, so that the next
 // holder of a recycled phone number inherits nothing. Consents, objections and links stand under each handle.
 //
-// Two families of handles never agree: those of [Handles] die with an erasure, those of [Restrictions]
-// (deny list, objections, suppression) outlive it.
+// The families of handles never agree: those of [Handles] die with an erasure, those of [Restrictions]
+// (deny list, objections, suppression) outlive it. Test credentials have a family of their own, so that what they
+// do to a person never meets what was done with live ones.
 package subject
 
 import (
@@ -17,8 +18,12 @@ import (
 // Handle is a keyed digest that stands for a person.
 type Handle = digest.Digest
 
-// Handles returns the handles of the person that values are about, one for each identifying value.
-func Handles(ring *digest.Keyring, values []field.Value) []Handle {
+// Handles returns the handles of the person that values are about, one for each identifying value: those of live
+// credentials, or of test credentials.
+func Handles(ring *digest.Keyring, values []field.Value, test bool) []Handle {
+	if test {
+		return handles(ring, digest.TestSubject, values)
+	}
 	return handles(ring, digest.Subject, values)
 }
 

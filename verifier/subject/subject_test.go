@@ -28,7 +28,7 @@ func TestHandles(t *testing.T) {
 	wang, li := value(field.Name, "王小明"), value(field.Name, "李雷")
 	id, licence := value(field.IDNumber, "11010519491231002X"), value(field.DriverLicenseNumber, "11010519491231002X")
 	phone, foreign := value(field.PhoneNumber, "13800138000"), value(field.DriverLicenseNumber, "AB1234567")
-	handles := func(values ...field.Value) []subject.Handle { return subject.Handles(ring, values) }
+	handles := func(values ...field.Value) []subject.Handle { return subject.Handles(ring, values, false) }
 	for name, c := range map[string]struct {
 		a, b   []subject.Handle
 		common bool
@@ -47,6 +47,9 @@ func TestHandles(t *testing.T) {
 		if got := subject.Common(c.a, c.b); got != c.common || len(c.a) != c.count {
 			t.Errorf("%s: common %v, %d handles", name, got, len(c.a))
 		}
+	}
+	if subject.Common(handles(wang, id, phone), subject.Handles(ring, []field.Value{wang, id, phone}, true)) {
+		t.Error("a live handle and a test one are equal")
 	}
 	// An erasure of the one family leaves the other.
 	if subject.Common(handles(wang, id, phone), subject.Restrictions(ring, []field.Value{wang, id, phone})) {

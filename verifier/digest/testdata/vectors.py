@@ -3,7 +3,7 @@
 import hashlib, hmac, json, struct
 
 FIELDS = {"name": 1, "id_number": 2, "phone_number": 3, "bank_card_number": 4, "license_plate_number": 5, "driver_license_number": 6}
-USES = range(1, 12)
+USES = range(1, 13)
 
 def hkdf(secret, info):  # one block, no salt
     prk = hmac.new(bytes(32), secret, hashlib.sha256).digest()
