@@ -60,7 +60,7 @@ type Principal struct {
 // Peer is what a connection proved.
 type Peer struct {
 	Address     netip.Addr
-	Issuer      string   // SHA-256 of the CA certificate that issued the verified leaf, hexadecimal; empty = none
+	Issuers     []string // SHA-256 of each CA certificate that issued the verified leaf, hexadecimal; none = no certificate
 	Names       []string // its URI and DNS names
 	Fingerprint string
 }
@@ -96,28 +96,36 @@ func (a *Authenticator) Authenticate(ctx context.Context, peer Peer, authorizati
 	return byKey, keyRefused
 }
 
-// certificate looks up a verified certificate. A connection without one is a stranger and no refusal.
+// certificate looks up a verified certificate, under each CA certificate that issued it and each of its names: a CA whose
+// own certificate was renewed or cross-signed has several, and people may be bound to any. A connection without one is a
+// stranger and no refusal.
 func (a *Authenticator) certificate(s *directory.Snapshot, peer Peer, now time.Time) (Principal, *fault.Fault) {
-	if peer.Issuer == "" {
+	if len(peer.Issuers) == 0 {
 		return Principal{}, nil
 	}
 	for _, name := range peer.Names {
-		key := directory.CertificateKey(peer.Issuer, name)
-		if id, ok := s.OperatorByCertificate(key); ok {
-			operator := &s.Operators[id].Value
-			return Principal{
-				Kind: Operator, ID: id, Person: operator.Person, Roles: operator.Roles, ReadOnly: operator.ReadOnly,
-				Fingerprint: peer.Fingerprint, Method: ByCertificate, Expire: operator.ExpireTime, Operator: operator,
-			}, operator.Check(now)
-		}
-		if id, ok := s.ClientByCertificate(key); ok {
-			p, refused := a.client(s, &s.Credentials[id].Value, peer, now)
-			p.Method = ByCertificate
-			return p, refused
+		for _, issuer := range peer.Issuers {
+			key := directory.CertificateKey(issuer, name)
+			if id, ok := s.OperatorByCertificate(key); ok {
+				return operator(&s.Operators[id].Value, peer, now)
+			}
+			if id, ok := s.ClientByCertificate(key); ok {
+				p, refused := a.client(s, &s.Credentials[id].Value, peer, now)
+				p.Method = ByCertificate
+				return p, refused
+			}
 		}
 	}
 	return Principal{Fingerprint: peer.Fingerprint}, fault.New(fault.CredentialInvalid).
 		WithHint("The certificate is valid, but nobody is bound to its issuer and name.")
+}
+
+// operator checks an operator whose certificate was verified.
+func operator(o *role.Operator, peer Peer, now time.Time) (Principal, *fault.Fault) {
+	return Principal{
+		Kind: Operator, ID: o.ID, Person: o.Person, Roles: o.Roles, ReadOnly: o.ReadOnly,
+		Fingerprint: peer.Fingerprint, Method: ByCertificate, Expire: o.ExpireTime, Operator: o,
+	}, o.Check(now)
 }
 
 // client checks a credential whose possession is proven.

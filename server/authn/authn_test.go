@@ -141,9 +141,9 @@ func (w *world) operator(o role.Operator) {
 }
 
 func peer(address netip.Addr, issuer string, names ...string) authn.Peer {
-	p := authn.Peer{Address: address, Issuer: issuer, Names: names}
+	p := authn.Peer{Address: address, Names: names}
 	if issuer != "" {
-		p.Fingerprint = "feed"
+		p.Issuers, p.Fingerprint = strings.Fields(issuer), "feed"
 	}
 	return p
 }
@@ -187,6 +187,8 @@ func TestWhoCalls(t *testing.T) {
 		{"a certificate", peer(outside, ca, "spiffe://bank"), "", authn.Client, "bank", 0},
 		{"a certificate, by its second name", peer(outside, ca, "https://x", "spiffe://bank"), "", authn.Client, "bank", 0},
 		{"the same name by another CA", peer(outside, other, "spiffe://bank"), "", authn.Stranger, "", fault.CredentialInvalid},
+		{"a certificate of a CA that was renewed", peer(outside, other+" "+ca, "spiffe://bank"), "", authn.Client, "bank", 0},
+		{"an operator of a CA that was renewed", peer(outside, other+" "+ca, "https://x", "spiffe://auditor"), "", authn.Operator, "auditor", 0},
 		{"an operator", peer(outside, ca, "spiffe://auditor"), "", authn.Operator, "auditor", 0},
 		{"an operator whose time is over", peer(outside, ca, "spiffe://lapsed"), "", authn.Operator, "lapsed", fault.CredentialExpired},
 		{"a certificate and a key of one client", peer(outside, ca, "spiffe://bank"), bank, authn.Client, "bank", 0},

@@ -124,9 +124,8 @@ func FromContext(ctx context.Context) *Conn {
 // Certificate is a client certificate that was verified. Digests are SHA-256 in hexadecimal.
 type Certificate struct {
 	Fingerprint string // of the certificate; changes with every renewal
-	// Issuer is the digest of the CA certificate that issued it, in the first chain that verifies. Issuers
-	// are all there are, where a CA's own certificate was renewed or cross-signed.
-	Issuer  string
+	// Issuers are the digests of the CA certificates that issued it: one, or more where the CA's own certificate was
+	// renewed or cross-signed, so that several chains verify.
 	Issuers []string
 	URIs    []string // subject alternative names
 	DNS     []string
@@ -146,7 +145,6 @@ func certificate(state tls.ConnectionState) *Certificate {
 			c.Issuers = append(c.Issuers, issuer)
 		}
 	}
-	c.Issuer = c.Issuers[0]
 	for _, uri := range leaf.URIs {
 		c.URIs = append(c.URIs, uri.String())
 	}
