@@ -1,11 +1,8 @@
 package netlog
 
 import (
-	"errors"
 	"fmt"
-	"iter"
 
-	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
 
@@ -75,71 +72,4 @@ func (v *verification) conclude() {
 			v.find(Unverifiable, 0, t.checkpoint.Size, 0, "an outside checkpoint falls into what cannot be verified")
 		}
 	}
-}
-
-// VerifyLeaves verifies that leaves are the records 0, 1, … of the signed checkpoint: all of them, unchanged, in this
-// order. Errors: tree.ErrProof when they are not, or those of tree.Verifier.Open.
-func VerifyLeaves(leaves iter.Seq[[]byte], signed []byte, key string) (tree.Checkpoint, error) {
-	verifier, err := tree.NewVerifier(key)
-	if err != nil {
-		return tree.Checkpoint{}, err
-	}
-	c, err := verifier.Open(signed)
-	if err != nil {
-		return tree.Checkpoint{}, err
-	}
-	var f tree.Frontier
-	var stored []tree.Hash
-	for leaf := range leaves {
-		stored = f.Append(tree.LeafHash(leaf), stored[:0])
-	}
-	if f.Size() != c.Size || f.Root() != c.Root {
-		return tree.Checkpoint{}, fmt.Errorf("%w: %d records do not give the root of %d", tree.ErrProof, f.Size(), c.Size)
-	}
-	return c, nil
-}
-
-// Receipt is a verified receipt: the record, its place, and the checkpoint that covers it.
-type Receipt struct {
-	Record     record.Record
-	Index      uint64
-	Checkpoint tree.Checkpoint
-}
-
-// VerifyReceipt verifies a receipt, a record's bytes and its C2SP tlog-proof, with the origin's verifier key. Errors:
-// tree.ErrMalformedProof, tree.ErrProof, those of tree.Verifier.Open, or record.ErrInvalid.
-func VerifyReceipt(leaf, proof []byte, key string) (Receipt, error) {
-	verifier, err := tree.NewVerifier(key)
-	if err != nil {
-		return Receipt{}, err
-	}
-	p, err := tree.ParseProof(proof)
-	if err != nil {
-		return Receipt{}, err
-	}
-	c, err := p.Verify(leaf, verifier)
-	if err != nil {
-		return Receipt{}, err
-	}
-	rec, err := record.Parse(leaf)
-	if err != nil {
-		return Receipt{}, err
-	}
-	return Receipt{rec, p.Index, c}, nil
-}
-
-// ErrOpening means that an opening and a content are not those of a record.
-var ErrOpening = errors.New("netlog: opening and values are not this record's")
-
-// VerifyOpening verifies that the record is about the committed content (record.Committed), given the opening that came
-// with the answer: [ErrOpening] if not, or if the record commits to nothing.
-func VerifyOpening(leaf, opening, content []byte) error {
-	rec, err := record.Parse(leaf)
-	if err != nil {
-		return err
-	}
-	if !record.Opens(rec.Commitment, opening, content) {
-		return ErrOpening
-	}
-	return nil
 }

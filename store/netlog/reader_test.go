@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	"github.com/heyan-project/heyan/store/netlog/record"
@@ -107,47 +106,24 @@ func TestReceiptAndOpening(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := VerifyReceipt(b, proof, l.Key()); err != nil || got.Record.Event != record.VerificationVerify {
-		t.Error(got, err)
-	}
-	if err := VerifyOpening(b, opening, content); err != nil {
+	if _, _, err := proven(b, proof, l.Key()); err != nil {
 		t.Error(err)
+	}
+	parsed, err := record.Parse(b)
+	if err != nil || !record.Opens(parsed.Commitment, opening, content) {
+		t.Error("the record does not open", err)
 	}
 	opening[0]++
-	if err := VerifyOpening(b, opening, content); !errors.Is(err, ErrOpening) {
-		t.Error(err)
+	if record.Opens(parsed.Commitment, opening, content) {
+		t.Error("the record opens by another opening")
 	}
-	if err := VerifyOpening(leaf(1), opening, content); !errors.Is(err, ErrOpening) {
+	b[9] ^= 1
+	if _, _, err := proven(b, proof, l.Key()); !errors.Is(err, tree.ErrProof) {
 		t.Error(err)
 	}
 	b[9] ^= 1
-	if _, err := VerifyReceipt(b, proof, l.Key()); !errors.Is(err, tree.ErrProof) {
-		t.Error(err)
-	}
 	stranger, _ := tree.NewSigner(l.Origin(), ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, 32)))
-	if _, err := VerifyReceipt(b, proof, stranger.Key()); !errors.Is(err, tree.ErrUnknownKey) {
+	if _, _, err := proven(b, proof, stranger.Key()); !errors.Is(err, tree.ErrUnknownKey) {
 		t.Error(err)
-	}
-}
-
-func TestVerifyLeaves(t *testing.T) {
-	l := create(t, options(filepath.Join(t.TempDir(), "log")))
-	fill(t, l, 1, 9)
-	var leaves [][]byte
-	if err := l.Read(t.Context(), 0, 9, func(_ uint64, b []byte) error {
-		leaves = append(leaves, bytes.Clone(b))
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if c, err := VerifyLeaves(slices.Values(leaves), l.Checkpoint(), l.Key()); err != nil || c.Size != 9 {
-		t.Error(c, err)
-	}
-	swapped := slices.Clone(leaves)
-	swapped[3], swapped[4] = swapped[4], swapped[3]
-	for name, bad := range map[string][][]byte{"dropped": leaves[:8], "swapped": swapped, "doubled": append(slices.Clone(leaves), leaves[8])} {
-		if _, err := VerifyLeaves(slices.Values(bad), l.Checkpoint(), l.Key()); !errors.Is(err, tree.ErrProof) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
