@@ -67,9 +67,10 @@ func TestUserFileHidesDevelopmentFile(t *testing.T) {
 	home := t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)
 	t.Setenv("HOME", home)
+	t.Setenv("AppData", home)
 	user, err := os.UserConfigDir()
 	if err != nil {
-		t.Skip("no user configuration directory:", err)
+		t.Fatal(err)
 	}
 	write(t, filepath.Join(user, "heyan", FileName), "profiles:\n  both:\n    address: user.example:1\n")
 	write(t, filepath.Join(DevDir, FileName),
