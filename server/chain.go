@@ -53,7 +53,7 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	}
 	ctx, call, r, refused := s.admit(ctx, info.FullMethod)
 	message, _ := request.(proto.Message)
-	call.Traffic.BytesIn, call.Traffic.MessagesIn = uint64(proto.Size(message)), 1
+	call.Traffic.BytesIn, call.Traffic.MessagesIn = uint64(codec.Size(message)), 1
 	if refused == nil {
 		refused = s.checkMessage(call, message)
 	}
@@ -128,7 +128,7 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, *jo
 	s.metrics.Started(method)
 	s.calls.Add(1)
 	r, known := rules[method]
-	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: codeOf, Spend: s.spend}
+	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: codeOf, Spend: s.spend, ItemRefused: s.noteItem}
 	s.trace(call)
 	ctx = journal.With(ctx, call)
 	if !known {
@@ -217,7 +217,8 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 		s.countStranger(call, result)
 		return "", refused
 	}
-	if refused != nil && call.Principal.Kind == authn.Client {
+	// What Heyan could not do is no refusal, and no client's fault: it spends nothing.
+	if result.Kind == record.Denied && call.Principal.Kind == authn.Client {
 		if _, written := call.At(); !written {
 			if ok, err := s.spend(call, result); err != nil {
 				return "", fault.Of(err)
@@ -272,10 +273,9 @@ func (s *Server) note(call *journal.Call, at string, refused *fault.Fault) {
 		return
 	}
 	s.metrics.Refused(refused.Reason)
-	s.failed.Add(1)
-	level := slog.LevelInfo
-	failure := refused.Kind() == fault.Unavailable || refused.Kind() == fault.Internal
+	level, failure := slog.LevelInfo, failed(refused)
 	if failure {
+		s.failed.Add(1)
 		level = slog.LevelError
 	}
 	if !failure && at == "" || !s.logger.Enabled(context.Background(), level) {
@@ -289,6 +289,22 @@ func (s *Server) note(call *journal.Call, at string, refused *fault.Fault) {
 		attributes = append(attributes, "cause", refused.Cause.Error())
 	}
 	s.logger.Log(context.Background(), level, "refused", attributes...)
+}
+
+// failed tells a part of Heyan that could not work from a gate that said no.
+func failed(f *fault.Fault) bool { return f.Kind() == fault.Unavailable || f.Kind() == fault.Internal }
+
+// noteItem counts the refusal of an item of a batch, and tells the operator's log of a failure now and then.
+func (s *Server) noteItem(call *journal.Call, refused *fault.Fault) {
+	s.metrics.Refused(refused.Reason)
+	if !failed(refused) || !s.failures.allow(refused.Reason.String(), s.now()) {
+		return
+	}
+	attributes := []any{"reason", refused.Reason.String(), "method", call.Method, "caller", call.Principal.ID}
+	if refused.Cause != nil {
+		attributes = append(attributes, "cause", refused.Cause.Error())
+	}
+	s.logger.Error("items refused", attributes...)
 }
 
 // Entry prints a place in the log as the trailer does.
@@ -373,7 +389,7 @@ func (c *checkedStream) RecvMsg(m any) error {
 	message, _ := m.(proto.Message)
 	c.server.metrics.Received(c.call.Method)
 	c.call.Traffic.MessagesIn++
-	c.call.Traffic.BytesIn += uint64(proto.Size(message))
+	c.call.Traffic.BytesIn += uint64(codec.Size(message))
 	if refused := c.server.checkMessage(c.call, message); refused != nil {
 		c.found = refused
 		return errFound

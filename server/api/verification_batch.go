@@ -126,6 +126,7 @@ func refuse(item *journal.Item, refused *fault.Fault, at ledger.Position) (*heya
 			return nil, failed
 		}
 	}
+	item.Told(refused)
 	status := rpcerr.Status(refused, at.String()).Proto()
 	return &heyanv1.BatchVerifyResponse_Item{Result: &heyanv1.BatchVerifyResponse_Item_Status{Status: status}}, nil
 }

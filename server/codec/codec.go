@@ -102,18 +102,19 @@ func (c *Codec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	r := c.root(m.ProtoReflect().Type())
 	if data.Len() > r.limit {
-		mark(m, finding{reason: fault.RequestTooLarge, limit: r.limit})
+		mark(m, finding{reason: fault.RequestTooLarge, limit: r.limit, size: data.Len()})
 		return nil
 	}
 	buf := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer buf.Free()
 	if found := scan(r.shape, buf.ReadOnlyData()); found.reason != 0 {
+		found.size = data.Len()
 		mark(m, found)
 		return nil
 	}
 	// Nothing is left that could fail but a required member of proto2, which no service here has.
 	if err := proto.Unmarshal(buf.ReadOnlyData(), m); err != nil {
-		mark(m, finding{reason: fault.RequestMalformed, cause: CauseWireForm, path: string(r.shape.name)})
+		mark(m, finding{reason: fault.RequestMalformed, cause: CauseWireForm, path: string(r.shape.name), size: data.Len()})
 	}
 	return nil
 }

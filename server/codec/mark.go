@@ -39,17 +39,35 @@ func Finding(m proto.Message) *fault.Fault {
 	if len(unknown) == 0 {
 		return nil
 	}
-	content, ok := bytes.CutPrefix(unknown, markTag)
+	f, ok := marked(unknown)
 	if !ok {
-		return fault.New(fault.InternalError)
-	}
-	body, n := protowire.ConsumeBytes(content)
-	var f finding
-	if n != len(content) || !f.parse(body) {
 		return fault.New(fault.InternalError)
 	}
 	if f.reason == fault.RequestTooLarge {
 		return fault.New(f.reason).With("limit_bytes", strconv.Itoa(f.limit))
 	}
 	return fault.New(f.reason).WithField(f.path, f.cause)
+}
+
+// marked reads a mark from the unknown fields of a message.
+func marked(unknown []byte) (f finding, ok bool) {
+	content, ok := bytes.CutPrefix(unknown, markTag)
+	if !ok {
+		return f, false
+	}
+	body, n := protowire.ConsumeBytes(content)
+	return f, n == len(content) && f.parse(body)
+}
+
+// Size returns how many bytes a message had as it came in, also one that was replaced by a finding.
+func Size(m proto.Message) int {
+	if m == nil {
+		return 0
+	}
+	if unknown := m.ProtoReflect().GetUnknown(); len(unknown) > 0 {
+		if f, ok := marked(unknown); ok {
+			return f.size
+		}
+	}
+	return proto.Size(m)
 }

@@ -192,6 +192,7 @@ type finding struct {
 	cause  string
 	path   string
 	limit  int // for REQUEST_TOO_LARGE, bytes
+	size   int // of the message that was replaced, bytes
 }
 
 // under adds the step to the message that holds what was found: member m, whose number it is, after the
@@ -233,6 +234,7 @@ func occurrences(b []byte, wanted uint64) int {
 // append writes f as the content of a mark.
 func (f finding) append(b []byte) []byte {
 	b = append(b, byte(f.reason))
+	b = binary.AppendUvarint(b, uint64(f.size))
 	b = binary.AppendUvarint(b, uint64(f.limit))
 	b = binary.AppendUvarint(b, uint64(len(f.cause)))
 	b = append(b, f.cause...)
@@ -245,15 +247,18 @@ func (f *finding) parse(b []byte) bool {
 		return false
 	}
 	f.reason = fault.Reason(b[0])
-	limit, n := binary.Uvarint(b[1:])
-	if n <= 0 {
-		return false
+	b = b[1:]
+	for _, to := range []*int{&f.size, &f.limit} {
+		number, n := binary.Uvarint(b)
+		if n <= 0 {
+			return false
+		}
+		*to, b = int(number), b[n:]
 	}
-	b = b[1+n:]
 	size, n := binary.Uvarint(b)
 	if n <= 0 || size > uint64(len(b)-n) {
 		return false
 	}
-	f.limit, f.cause, f.path = int(limit), string(b[n:n+int(size)]), string(b[n+int(size):])
+	f.cause, f.path = string(b[n:n+int(size)]), string(b[n+int(size):])
 	return true
 }

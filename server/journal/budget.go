@@ -7,7 +7,8 @@ import (
 	"github.com/heyan-project/heyan/store/netlog/record"
 )
 
-// A client may be refused refusalBurst times at once and refusalRate times a second with a record for each.
+// A client may be refused refusalBurst times at once and refusalRate times a second with a record for each. What failed
+// for a reason of Heyan's own, or was given up by the caller, is no refusal and spends nothing.
 // Above that its connection is closed and refusals are counted by client, method, reason and second.
 const (
 	refusalBurst = 500

@@ -37,6 +37,8 @@ type Call struct {
 	// Spend takes one refusal of the client's budget for an item; false: it is used up, and the refusal is only
 	// counted. Nil: there is no budget.
 	Spend func(c *Call, refused record.Outcome) (ok bool, err error)
+	// ItemRefused is told of each item of a batch that was refused, by many goroutines. Nil: nobody is.
+	ItemRefused func(c *Call, refused *fault.Fault)
 
 	Traffic  record.Traffic
 	object   record.Object
@@ -191,7 +193,7 @@ var ErrSpent = errors.New("journal: the refusal budget is used up")
 func (i *Item) Refused(f *fault.Fault) (at ledger.Position, wait ledger.Wait, err error) {
 	r := i.call.record(i.event, f)
 	r.Processing = i.asked
-	if spend := i.call.Spend; f != nil && spend != nil && i.call.Principal.Kind == authn.Client {
+	if spend := i.call.Spend; spend != nil && r.Outcome.Kind == record.Denied && i.call.Principal.Kind == authn.Client {
 		if ok, err := spend(i.call, r.Outcome); err != nil {
 			return at, nil, err
 		} else if !ok {
@@ -199,6 +201,13 @@ func (i *Item) Refused(f *fault.Fault) (at ledger.Position, wait ledger.Wait, er
 		}
 	}
 	return i.call.Journal.Begin(r)
+}
+
+// Told says that the item was refused to whoever counts that.
+func (i *Item) Told(f *fault.Fault) {
+	if told := i.call.ItemRefused; told != nil {
+		told(i.call, f)
+	}
 }
 
 // Standing reports whether the item's own record says that it was answered, and was not voided since.

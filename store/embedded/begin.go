@@ -38,16 +38,29 @@ func (s *Store) await(ctx context.Context, twin *twin) error {
 		defer lease.Stop()
 		over = lease.C
 	}
+	// The answer that there is a twin has to reach the caller: it leaves a little before the call's time is over.
+	var enough <-chan time.Time
+	if deadline, ok := ctx.Deadline(); ok {
+		whole := time.Until(deadline)
+		timer := time.NewTimer(whole - min(whole/10, farewell))
+		defer timer.Stop()
+		enough = timer.C
+	}
 	select {
 	case <-twin.ended:
 	case <-over:
 	case <-s.gate.shut:
 		return s.gate.why()
+	case <-enough:
+		return inProgress(min(max(left, 100*time.Millisecond), time.Second))
 	case <-ctx.Done():
 		return inProgress(min(max(left, 100*time.Millisecond), time.Second)).WithCause(ctx.Err())
 	}
 	return nil
 }
+
+// farewell is how long before the end of a call its wait for a twin is given up, at most.
+const farewell = 200 * time.Millisecond
 
 func inProgress(retry time.Duration) *fault.Fault {
 	return fault.New(fault.RequestInProgress).WithRetryAfter(retry)
