@@ -165,7 +165,8 @@ type Consents interface {
 	// from then on. It returns what is withdrawn now, with the time of the first withdrawal.
 	WithdrawEvidence(ctx context.Context, evidence digest.Digest, notice string, now time.Time) ([]*consent.Consent, error)
 	// WithdrawSubject withdraws every consent that stands under any of the handles, at one client, or at all of
-	// them where client is empty. It is subject-wide: a claim on any handle that is open now cannot commit a
+	// them where client is empty. A consent stands under the handles that it was put on file with, and under those of
+	// every call that was committed under it. It is subject-wide: a claim on any handle that is open now cannot commit a
 	// new consent of that client any more, nor anything else. It returns what stands under the handles and is
 	// withdrawn now, by id, earlier withdrawals included with their time.
 	WithdrawSubject(ctx context.Context, client string, handles []subject.Handle, now time.Time) ([]*consent.Consent, error)

@@ -114,7 +114,7 @@ func (s *Store) applyCommit(w *committing, c *ledger.Commit, fresh *newConsent) 
 			return errors.Join(err, w.drop())
 		}
 	} else {
-		s.putPerson(&w.pair, b, &left, n)
+		s.putPerson(&w.pair, b, &left, v.Consent, n)
 	}
 
 	set(w.business, b, verificationKey(b.key[:0], v.Client, v.ID), ledger.AppendVerification(b.value[:0], v))
@@ -148,10 +148,11 @@ func set(batch *sealed.Batch, b *scratch, key, value []byte) {
 	b.key, b.value = key, value
 }
 
-// putPerson writes what operation n leaves of a person.
-func (s *Store) putPerson(p *pair, b *scratch, left *person, n uint64) {
+// putPerson writes what operation n leaves of a person. Its links name the consent that it created, or rests on: whoever
+// withdraws by a value that came with a later call meets the consent, too.
+func (s *Store) putPerson(p *pair, b *scratch, left *person, under ledger.ID, n uint64) {
 	set(p.subject, b, subjectKey(b.key[:0], n), left.append(b.value[:0]))
-	to := link{left.client, left.verification, left.consent}
+	to := link{left.client, left.verification, under}
 	for _, h := range left.handles {
 		set(p.subject, b, linkKey(b.key[:0], h, n), to.append(b.value[:0]))
 	}
@@ -171,7 +172,7 @@ func (s *Store) putConsent(p *pair, b *scratch, fresh *newConsent, left *person,
 	list := append(fresh.others, standing{fresh.Notice, fresh.Client, id, n})
 	set(p.subject, b, evidenceKey(b.key[:0], fresh.evidence), appendStandings(b.value[:0], list))
 	left.consent, left.evidence, left.notice = id, fresh.evidence, fresh.Notice
-	s.putPerson(p, b, left, n)
+	s.putPerson(p, b, left, id, n)
 	return nil
 }
 

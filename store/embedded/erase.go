@@ -52,7 +52,7 @@ func (s *Store) erasePerson(p *pair, left *person, n uint64, keep bool) error {
 	if keep {
 		b := &scratch{}
 		left.verification, left.content = ledger.ID{}, digest.Digest{}
-		s.putPerson(p, b, left, n)
+		s.putPerson(p, b, left, left.consent, n)
 		return nil
 	}
 	p.subject.Delete(subjectKey(nil, n))

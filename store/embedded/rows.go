@@ -259,7 +259,7 @@ func parsePerson(b []byte) (person, error) {
 	return p, d.done()
 }
 
-// link is an H row.
+// link is an H row: what a handle leads to, a verification, and the consent that it rests on or that was put on file.
 type link struct {
 	client       string
 	verification ledger.ID

@@ -99,6 +99,9 @@ func (s *Store) WithdrawSubject(_ context.Context, client string, handles []subj
 			if err != nil {
 				return err
 			}
+			if on == nil && !l.verification.IsZero() {
+				continue // of a use: the consent was voided with the call that created it
+			}
 			if on == nil {
 				return errRow
 			}

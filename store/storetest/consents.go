@@ -6,8 +6,10 @@ import (
 
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/verifier/consent"
+	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/ledger"
+	"github.com/heyan-project/heyan/verifier/subject"
 )
 
 func consentsCreate(e *env) {
@@ -206,6 +208,30 @@ func consentsWithdrawSubject(e *env) {
 	status(bobs, consent.Active)
 	if !e.withdrawTime(mine[0]).Equal(when) {
 		e.Errorf("a later withdrawal changed the time of the first")
+	}
+}
+
+// consentsWithdrawLater: a consent is met by the values of any call that was committed under it, not only by those it was
+// put on file with (MV-5.4-withdraw).
+func consentsWithdrawLater(e *env) {
+	for name, rest := range map[string]func(*ledger.Begin, *consent.Consent, digest.Digest){
+		"by id":  func(b *ledger.Begin, c *consent.Consent, _ digest.Digest) { under(b, c) },
+		"inline": func(b *ledger.Begin, _ *consent.Consent, ref digest.Digest) { b.Consent.Evidence = ref },
+	} {
+		c := e.onFile(name, "alice")
+		card := sum("card of alice, " + name)
+		b := e.requestOf(acme, "later "+name, "alice")
+		rest(b, c, evidence(name))
+		b.Handles = append(b.Handles, card)
+		e.commit(e.answer(b, e.begin(b)))
+		list, err := e.store.WithdrawSubject(e.ctx, acme, []subject.Handle{card}, e.now())
+		e.must(err)
+		if len(list) != 1 || list[0].ID != c.ID {
+			e.Errorf("%s: withdrew %d consents, want the one that the card was used under", name, len(list))
+		}
+		again := e.requestOf(acme, "again "+name, "alice")
+		_, err = e.store.Begin(e.ctx, under(again, c))
+		e.refused(err, fault.ConsentWithdrawn)
 	}
 }
 

@@ -311,7 +311,7 @@ func (m *memory) WithdrawSubject(_ context.Context, client string, handles []sub
 		client = ""
 	}
 	for _, f := range m.consents {
-		if subject.Common(f.handles, handles) && (client == "" || client == f.Client) {
+		if (subject.Common(f.handles, handles) || subject.Common(f.uses, handles)) && (client == "" || client == f.Client) {
 			list = append(list, m.withdraw(f, now))
 		}
 	}

@@ -65,6 +65,7 @@ type file struct {
 	consent.Consent
 	evidence  digest.Digest
 	handles   []subject.Handle
+	uses      []subject.Handle // those of calls under it
 	revisions []consent.Consent
 }
 
@@ -352,6 +353,9 @@ func (m *memory) Commit(_ context.Context, c *ledger.Commit) (ledger.Wait, error
 		r.Remarks = nil
 	}
 	r.Verification = *stored(&r.Verification)
+	if f := m.consents[r.Consent]; f != nil && !m.is("later handles are forgotten") {
+		f.uses = append(f.uses, c.Handles...)
+	}
 	m.verifications[m.verificationKey(r.Client, r.ID)] = r
 	row := m.usage[c.UsageKey]
 	row.Add(c.Usage)

@@ -133,6 +133,7 @@ var cases = []struct {
 	{"consents/withdraw", consentsWithdraw},
 	{"consents/withdraw evidence", consentsWithdrawEvidence},
 	{"consents/withdraw subject", consentsWithdrawSubject},
+	{"consents/withdraw by a later handle", consentsWithdrawLater},
 	{"consents/durable", consentsDurable},
 
 	{"counters/unknown", countersUnknown},
