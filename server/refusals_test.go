@@ -148,3 +148,21 @@ func hasRetry(s *status.Status) bool {
 	}
 	return false
 }
+
+// TestConnectionOutlivesItsCertificate: a certificate that ends while its connection is open serves no further call.
+func TestConnectionOutlivesItsCertificate(t *testing.T) {
+	w := newWorld(t, servertest.Options{})
+	if seen, _ := list(w.audit, nil); seen.Code != codes.OK {
+		t.Fatal(seen.Err)
+	}
+	w.Clock.Set(w.Clock.Now().Add(1001 * time.Hour)) // a day more than its certificate is good for
+	from := w.Log.Size()
+	seen, _ := list(w.audit, nil)
+	if seen.Code != codes.Unauthenticated || seen.Reason != "CREDENTIAL_EXPIRED" {
+		t.Errorf("answered %v %q", seen.Code, seen.Reason)
+	}
+	calls := w.Calls(from)
+	if len(calls) == 0 || calls[len(calls)-1].Actor.ID != servertest.Audit {
+		t.Errorf("the refusal is on record as %q", servertest.Brief(calls))
+	}
+}

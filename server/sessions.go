@@ -205,7 +205,7 @@ func (s *Server) peer(ctx context.Context) authn.Peer {
 	}
 	p := authn.Peer{Address: conn.Remote.Addr()}
 	if c := conn.Peer; c != nil {
-		p.Issuers, p.Fingerprint = c.Issuers, c.Fingerprint
+		p.Issuers, p.Fingerprint, p.NotAfter = c.Issuers, c.Fingerprint, c.Leaf.NotAfter
 		p.Names = append(append(p.Names, c.URIs...), c.DNS...)
 	}
 	return p

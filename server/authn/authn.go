@@ -63,6 +63,7 @@ type Peer struct {
 	Issuers     []string // SHA-256 of each CA certificate that issued the verified leaf, hexadecimal; none = no certificate
 	Names       []string // its URI and DNS names
 	Fingerprint string
+	NotAfter    time.Time // its end, which a connection may outlive
 }
 
 // Authenticator checks callers. It is safe for concurrent use.
@@ -106,14 +107,20 @@ func (a *Authenticator) certificate(s *directory.Snapshot, peer Peer, now time.T
 	for _, name := range peer.Names {
 		for _, issuer := range peer.Issuers {
 			key := directory.CertificateKey(issuer, name)
+			var p Principal
+			var refused *fault.Fault
 			if id, ok := s.OperatorByCertificate(key); ok {
-				return operator(&s.Operators[id].Value, peer, now)
-			}
-			if id, ok := s.ClientByCertificate(key); ok {
-				p, refused := a.client(s, &s.Credentials[id].Value, peer, now)
+				p, refused = operator(&s.Operators[id].Value, peer, now)
+			} else if id, ok := s.ClientByCertificate(key); ok {
+				p, refused = a.client(s, &s.Credentials[id].Value, peer, now)
 				p.Method = ByCertificate
-				return p, refused
+			} else {
+				continue
 			}
+			if refused == nil && !peer.NotAfter.IsZero() && now.After(peer.NotAfter) {
+				refused = fault.New(fault.CredentialExpired).WithHint("The certificate has ended. Renew it and connect again.")
+			}
+			return p, refused
 		}
 	}
 	return Principal{Fingerprint: peer.Fingerprint}, fault.New(fault.CredentialInvalid).

@@ -148,6 +148,12 @@ func peer(address netip.Addr, issuer string, names ...string) authn.Peer {
 	return p
 }
 
+// ending is a peer whose certificate ends at a time.
+func ending(p authn.Peer, at time.Time) authn.Peer {
+	p.NotAfter = at
+	return p
+}
+
 // TestWhoCalls: what a caller presents, and whom that makes it. A caller who proves an identity and is refused all
 // the same keeps the identity, for the record.
 func TestWhoCalls(t *testing.T) {
@@ -189,6 +195,10 @@ func TestWhoCalls(t *testing.T) {
 		{"the same name by another CA", peer(outside, other, "spiffe://bank"), "", authn.Stranger, "", fault.CredentialInvalid},
 		{"a certificate of a CA that was renewed", peer(outside, other+" "+ca, "spiffe://bank"), "", authn.Client, "bank", 0},
 		{"an operator of a CA that was renewed", peer(outside, other+" "+ca, "https://x", "spiffe://auditor"), "", authn.Operator, "auditor", 0},
+		{"a certificate on its last instant", ending(peer(outside, ca, "spiffe://bank"), now), "", authn.Client, "bank", 0},
+		{"a certificate that has ended since", ending(peer(outside, ca, "spiffe://bank"), now.Add(-1)), "", authn.Client, "bank", fault.CredentialExpired},
+		{"an operator's certificate that has ended since", ending(peer(outside, ca, "spiffe://auditor"), now.Add(-1)), "", authn.Operator, "auditor", fault.CredentialExpired},
+		{"a key beside a certificate that has ended since", ending(peer(outside, ca, "spiffe://bank"), now.Add(-1)), bank, authn.Client, "bank", 0},
 		{"an operator", peer(outside, ca, "spiffe://auditor"), "", authn.Operator, "auditor", 0},
 		{"an operator whose time is over", peer(outside, ca, "spiffe://lapsed"), "", authn.Operator, "lapsed", fault.CredentialExpired},
 		{"a certificate and a key of one client", peer(outside, ca, "spiffe://bank"), bank, authn.Client, "bank", 0},
