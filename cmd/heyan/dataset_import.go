@@ -127,11 +127,17 @@ func (a *app) importFiles(ctx context.Context, i *importing, paths []string) err
 }
 
 func (a *app) printImport(s summary, truncated bool) error {
+	var nothing error
+	if s.AcceptedRows == 0 {
+		nothing = &exitError{exitNo, "no row was accepted: there is no new generation", "the reasons above say what is wrong; --rejects FILE says where"}
+	}
 	if a.json() {
-		return output.Value(a.Out, s)
+		return errors.Join(output.Value(a.Out, s), nothing)
 	}
 	table := output.NewTable()
-	table.Row("dataset", fmt.Sprintf("%s/%d", s.Dataset, s.Generation))
+	if nothing == nil {
+		table.Row("dataset", fmt.Sprintf("%s/%d", s.Dataset, s.Generation))
+	}
 	table.Row("rows", output.Count(int64(s.Rows)))
 	table.Row("accepted", output.Count(s.AcceptedRows))
 	table.Row("rejected", output.Count(s.RejectedRows))
@@ -144,8 +150,8 @@ func (a *app) printImport(s summary, truncated bool) error {
 	table.Row("anchors", output.Count(s.Anchors))
 	table.Row("size", output.Bytes(s.Bytes))
 	table.Row("time", time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond).String())
-	if _, err := table.WriteTo(a.Out); err != nil {
-		return err
+	if _, err := table.WriteTo(a.Out); err != nil || nothing != nil {
+		return errors.Join(err, nothing)
 	}
 	switch {
 	case s.RejectedRows > 0 && s.RejectFile == "":

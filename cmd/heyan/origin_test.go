@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -239,4 +240,30 @@ func TestMissingSuiteIsNotWrittenAnew(t *testing.T) {
 	if after := h.size(); after != before {
 		t.Errorf("%d records were written", after-before)
 	}
+}
+
+// TestRefusedKeyIsRecorded: a key file that others may read refuses to start, and the log says which.
+func TestRefusedKeyIsRecorded(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no modes")
+	}
+	h := newHome(t)
+	h.must(h.start(nil))
+	key := filepath.Join(h.dir, "keys", "subject.key")
+	h.must(os.Chmod(key, 0o644))
+	if code, said := h.heyan("serve", "--config", filepath.Join(h.dir, "heyan.yaml")); code != exitUsage || !strings.Contains(said, "chmod 600") {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
+	var last record.Record
+	h.log(func(s *state) {
+		leaf, err := s.log.Get(t.Context(), s.log.Size()-1)
+		h.must(err)
+		last, err = record.Parse(leaf)
+		h.must(err)
+	})
+	if last.Event != record.ConfigRefused || last.Change == nil || last.Change.Diff != "refused=keys.subject" {
+		t.Errorf("the log ends with %v %+v", last.Event, last.Change)
+	}
+	h.must(os.Chmod(key, 0o600))
+	h.must(h.start(nil))
 }

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/profile"
 	"github.com/heyan-project/heyan/server"
 	"github.com/heyan-project/heyan/server/telemetry"
@@ -63,7 +65,7 @@ func (a *app) serve(ctx context.Context, path string, acceptOlderStore uint64) e
 	logger := telemetry.Logger(a.Err, new(slog.LevelVar))
 	c, err := config.Load(path)
 	if err != nil {
-		a.refusedConfig(path)
+		a.refusedConfig(path, "")
 		return usageError(inOneLine(err), "heyan config check "+path+" lists everything that is wrong")
 	}
 	applyRuntime(c.Runtime)
@@ -72,6 +74,9 @@ func (a *app) serve(ctx context.Context, path string, acceptOlderStore uint64) e
 	}
 	s, err := openState(ctx, c, false, logger)
 	if err != nil {
+		if member := refusedKey(c, err); member != "" {
+			a.refusedConfig(path, member)
+		}
 		return err
 	}
 	opened := s.log.Size()
@@ -132,9 +137,25 @@ func (i *instance) until(ctx context.Context, logger *slog.Logger) error {
 	return nil
 }
 
+// refusedKey returns the member of the configuration whose key file was refused, empty where err is something else.
+func refusedKey(c *config.Config, err error) string {
+	if !errors.Is(err, keyfile.ErrReadable) && !errors.Is(err, keyfile.ErrKind) && !errors.Is(err, keyfile.ErrFormat) {
+		return ""
+	}
+	for member, path := range map[string]string{
+		"keys.digest": c.Keys.Digest, "keys.subject": c.Keys.Subject, "keys.business": c.Keys.Business,
+		"keys.registry": c.Keys.Registry, "keys.log_seal": c.Keys.LogSeal, "keys.log_sign": c.Keys.LogSign,
+	} {
+		if strings.HasPrefix(err.Error(), path+": ") {
+			return member
+		}
+	}
+	return "keys"
+}
+
 // refusedConfig puts the refusal of a configuration into the network log, where there is one that opens: an
-// attempt to set what is not allowed is an event that counts.
-func (a *app) refusedConfig(path string) {
+// attempt to set what is not allowed is an event that counts. member is what was refused, where that is known.
+func (a *app) refusedConfig(path, member string) {
 	c, err := config.LoadUnchecked(path)
 	if err != nil {
 		return
@@ -151,6 +172,9 @@ func (a *app) refusedConfig(path string) {
 	}
 	_, err = j.System(record.ConfigRefused, func(r *record.Record) {
 		r.Outcome = record.Outcome{Kind: record.Denied, Reason: "CONFIG_REFUSED"}
+		if member != "" {
+			r.Change = &record.Change{Diff: "refused=" + member}
+		}
 	})
 	if err != nil {
 		a.note("the refusal could not be written to the network log: %v", err)
