@@ -83,7 +83,8 @@ func (c *call) quotaKey() string {
 }
 
 // contentDigest is what a replay has to agree in: product, purpose, canonical fields with their forms, plate
-// kind, consent or basis. It is keyed by client and request_id, so that equal contents of two requests differ.
+// kind, consent or basis. The purpose is the settled one: whoever left it out may state on a replay what the reply
+// told, and the other way round. It is keyed by client and request_id, so that equal contents of two requests differ.
 func (c *call) contentDigest() digest.Digest {
 	r := c.request
 	ground := "basis:" + r.LegalBasis
@@ -95,7 +96,7 @@ func (c *call) contentDigest() digest.Digest {
 		ground = "consent:" + r.ConsentID
 	}
 	values := c.Keys.Values(digest.Content, c.values...)
-	return c.Keys.Text(digest.Content, c.owner(), r.RequestID, string(c.product.ID), r.Purpose.String(), ground, evidence,
+	return c.Keys.Text(digest.Content, c.owner(), r.RequestID, string(c.product.ID), c.purpose.String(), ground, evidence,
 		r.PlateKind, string(values[:]))
 }
 

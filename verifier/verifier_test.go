@@ -313,9 +313,12 @@ func TestContent(t *testing.T) {
 	if same != content(func(r *verifier.Request) { r.Fields[1] = text(field.IDNumber, " 11010519491231002x") }) {
 		t.Error("the same canonical value counts as other content")
 	}
+	stated := func(r *verifier.Request) { r.Purpose = product.AccountOpening }
+	if same != content(stated) {
+		t.Error("stating the only purpose that is left counts as other content")
+	}
 	for name, edit := range map[string]func(*verifier.Request){
 		"name":     func(r *verifier.Request) { r.Fields[0] = text(field.Name, "王小红") },
-		"purpose":  func(r *verifier.Request) { r.Purpose = product.AccountOpening },
 		"evidence": func(r *verifier.Request) { r.Consent.EvidenceRef = "agr-2" },
 		"ground":   func(r *verifier.Request) { r.Consent = nil; r.LegalBasis = "aml" },
 		"id":       func(r *verifier.Request) { r.RequestID = "r-2" },
@@ -323,6 +326,14 @@ func TestContent(t *testing.T) {
 		if same == content(edit) {
 			t.Errorf("another %s counts as the same content", name)
 		}
+	}
+	shared.directory.notices["both"] = fullNotice("both")
+	shared.directory.notices["both"].Purposes |= product.PurposesOf(product.Payment)
+	under := func(p product.Purpose) [32]byte {
+		return content(func(r *verifier.Request) { r.Consent.Notice, r.Purpose = "both", p })
+	}
+	if under(product.AccountOpening) == under(product.Payment) {
+		t.Error("another purpose counts as the same content")
 	}
 }
 

@@ -275,3 +275,26 @@ func TestAnotherClientsRequestIDIsItsOwn(t *testing.T) {
 		t.Error("one client was answered with another's verification")
 	}
 }
+
+// The reply states the purpose that a request left out: a replay may state it too, and one that stated it may leave it
+// out. Either is the same request.
+func TestReplayWithAndWithoutThePurpose(t *testing.T) {
+	w := newWorld(t)
+	service, acme := NewVerification(w.Deps), w.client("acme")
+	for n, stated := range []bool{false, true} {
+		request := verifyRequest(n, "测试一致")
+		if stated {
+			request.Purpose = heyanv1.Purpose_PURPOSE_ACCOUNT_OPENING
+		}
+		first := accepted(t, run(w, acme, service.Verify, request)).GetVerification()
+		if stated {
+			request.Purpose = 0
+		} else {
+			request.Purpose = first.GetPurpose()
+		}
+		again := accepted(t, run(w, acme, service.Verify, request)).GetVerification()
+		if !again.GetReused() || again.GetId() != first.GetId() {
+			t.Errorf("purpose stated at first: %v; the replay is %v", stated, again)
+		}
+	}
+}
