@@ -68,7 +68,7 @@ type Ledger interface {
 	//  1. A restriction on any of b.Restrictions → SUBJECT_UNAVAILABLE.
 	//  2. The consent: by id → CONSENT_MISSING where it is not on file for the client; by evidence → whatever
 	//     stands under it. A tombstone, or a withdrawn consent → CONSENT_WITHDRAWN; a consent that
-	//     consent.Check refuses → its fault; no handle in common → CONSENT_SUBJECT_MISMATCH, also with the
+	//     consent.Check refuses at b.Now by b.Renewal → its fault; no handle in common → CONSENT_SUBJECT_MISMATCH, also with the
 	//     consent of another notice under the same evidence: one evidence reference serves one subject. An
 	//     evidence digest is keyed by client, so it never stands for two clients.
 	//  3. The request: answered with the same content → Begun.Replay, which the caller counts (CountReplay);
@@ -87,8 +87,8 @@ type Ledger interface {
 	// a new consent, the usage, all or nothing. It is conditional: where the consent of the claim was changed
 	// since (CONSENT_WITHDRAWN where it was withdrawn), or a restriction or a subject-wide act has come upon a
 	// handle (SUBJECT_UNAVAILABLE), nothing is stored, the claim is released, and the fault returned. Where an
-	// equal consent came on file meanwhile, that one is used, c.Verification.Consent is set to it, and
-	// NewConsent dropped; where another person's came under the evidence → CONSENT_SUBJECT_MISMATCH.
+	// equal consent came on file meanwhile that consent.Check does not refuse, that one is used,
+	// c.Verification.Consent is set to it, and NewConsent dropped; where another person's came under the evidence → CONSENT_SUBJECT_MISMATCH.
 	// A token that is not an open claim, or whose lease is over → ABORTED REQUEST_IN_PROGRESS.
 	// Client and Request of the verification are those of the claim.
 	//
@@ -136,11 +136,12 @@ type Verifications interface {
 
 // ConsentFilter selects consents of a client.
 type ConsentFilter struct {
-	Notice string
-	Status consent.Status // judged at Now
-	Now    time.Time
-	Before ledger.ID
-	Limit  int
+	Notice  string
+	Status  consent.Status // judged at Now and by Renewal
+	Now     time.Time
+	Renewal time.Time // a consent obtained before needs renewal
+	Before  ledger.ID
+	Limit   int
 }
 
 // Consents keeps consents.

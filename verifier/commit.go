@@ -61,7 +61,7 @@ func mode(test bool) string {
 func (c *call) begin() *ledger.Begin {
 	b := &ledger.Begin{
 		Client: c.caller.Client, Request: c.requestKey, Content: c.contentDigest(),
-		Handles: c.handles, Restrictions: c.restrictions, Lease: leaseTime, Now: c.now,
+		Handles: c.handles, Restrictions: c.restrictions, Lease: leaseTime, Now: c.now, Renewal: c.renewal,
 	}
 	if c.request.Consent != nil {
 		b.Consent = ledger.ConsentUse{Notice: c.notice.ID, Evidence: c.evidence}
@@ -117,6 +117,7 @@ func (c *call) commit(ctx context.Context, found source.Answer, journal Journal)
 	commit := &ledger.Commit{
 		Token: c.token, Verification: answer.Verification, Evidence: c.evidence, Handles: c.handles,
 		UsageKey: c.usageKey(), Usage: usage.Of(found.Verdict, answer.Verification.Billing, c.entitlement.PriceFen), Now: c.now,
+		Renewal: c.renewal,
 	}
 	if c.request.Consent != nil && c.stored == nil {
 		commit.NewConsent = c.newConsent(answer.Verification)

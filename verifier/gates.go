@@ -28,6 +28,7 @@ type call struct {
 	product      *product.Product
 	entitlement  *product.Entitlement
 	policy       string
+	renewal      time.Time // a consent obtained before needs renewal
 	fields       field.Set
 	values       []field.Value
 	child        bool
@@ -174,6 +175,7 @@ func (c *call) checkReferences(context.Context) *fault.Fault {
 // read first; it is judged in checkGround.
 func (c *call) readGround(ctx context.Context) *fault.Fault {
 	r := c.request
+	c.renewal = c.directory.Renewal(c.now)
 	switch {
 	case r.Consent != nil:
 		c.notice = c.directory.Notice(c.caller.Client, r.Consent.Notice)
@@ -246,7 +248,7 @@ func (c *call) checkGround(context.Context) *fault.Fault {
 		if r.Consent.EvidenceRef == "" {
 			return fault.New(fault.ConsentMissing).WithField("consent.evidence_ref", "MISSING")
 		}
-		if f := consent.CheckObtained(c.notice, r.Consent.ObtainTime, c.now); f != nil {
+		if f := consent.CheckObtained(c.notice, r.Consent.ObtainTime, c.now, c.renewal); f != nil {
 			return f
 		}
 	}
@@ -305,7 +307,7 @@ func (c *call) checkStored() *fault.Fault {
 	if stored == nil {
 		return nil
 	}
-	if f := stored.Check(c.now); f != nil {
+	if f := stored.Check(c.now, c.renewal); f != nil {
 		return f
 	}
 	if c.child && !stored.Guardian {

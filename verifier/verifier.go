@@ -24,6 +24,9 @@ type Directory interface {
 	// Policy returns the policy version in force, and whether the client may be served under it: a client with
 	// the policy gate has to acknowledge it first.
 	Policy(client string, now time.Time) (version string, acknowledged bool)
+	// Renewal returns the time from which on a consent must have been obtained, zero where there is none: when the
+	// newest version in force that requires consents anew became effective.
+	Renewal(now time.Time) time.Time
 }
 
 // Ledger claims and stores. Package store documents each method.

@@ -72,6 +72,7 @@ func TestGates(t *testing.T) {
 		"no evidence":                   {fault.ConsentMissing, func(_ *world, r *verifier.Request) { r.Consent.EvidenceRef = "" }},
 		"obtained in the future":        {fault.ConsentMissing, func(_ *world, r *verifier.Request) { r.Consent.ObtainTime = now.Add(time.Hour) }},
 		"lifetime over":                 {fault.ConsentExpired, func(_ *world, r *verifier.Request) { r.Consent.ObtainTime = now.AddDate(0, 0, -30) }},
+		"MV-8-reconsent":                {fault.ConsentRenewalRequired, func(w *world, _ *verifier.Request) { w.directory.renewal = now }},
 		"MV-1.3-consent: outside scope": {fault.ConsentScope, func(_ *world, r *verifier.Request) { r.Consent.Notice = "narrow" }},
 		"MGV-2.2-classification":        {fault.ConsentScope, func(w *world, _ *verifier.Request) { w.directory.notices["n"].Separate = consent.ProvideToHandler }},
 		"consent id not on file": {fault.ConsentMissing, func(_ *world, r *verifier.Request) {
@@ -377,5 +378,27 @@ func TestGuardianAndStoredConsent(t *testing.T) {
 	w.ledger.committed = nil
 	if a, _, err := w.verify(r); err != nil || a.Verification.Consent != id || w.ledger.committed.NewConsent != nil {
 		t.Errorf("by consent_id: %v", err)
+	}
+}
+
+// MV-8-reconsent: what is on file is judged by the same time, by the claim and by validate_only.
+func TestRenewalOfAStoredConsent(t *testing.T) {
+	w, r := newWorld(t), lawful()
+	w.directory.renewal = now.Add(-time.Hour)
+	if _, _, err := w.verify(r); err != nil {
+		t.Errorf("obtained since: %v", err)
+	}
+	if !w.ledger.begun.Renewal.Equal(now.Add(-time.Hour)) || !w.ledger.committed.Renewal.Equal(now.Add(-time.Hour)) {
+		t.Error("the ledger is not told since when")
+	}
+	id := ledger.ID{6: 0x70, 8: 0x80, 15: 1}
+	stored := &consent.Consent{ID: id.String(), Client: "acme", Notice: "n", Status: consent.Active, ObtainTime: now.Add(-2 * time.Hour), ExpireTime: now.Add(time.Hour)}
+	w.stored[id], w.ledger.consent = stored, stored
+	r.Consent, r.ConsentID = nil, id.String()
+	if _, _, err := w.verify(r); !fault.Is(err, fault.ConsentRenewalRequired) {
+		t.Errorf("obtained before: %v", err)
+	}
+	if violations, _ := w.Validate(context.Background(), acme, r); !contains(violations, fault.ConsentRenewalRequired) {
+		t.Errorf("validate_only found %v", violations)
 	}
 }

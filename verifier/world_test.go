@@ -96,6 +96,7 @@ type directory struct {
 	notices      map[string]*consent.Notice
 	bases        map[string]*consent.LegalBasis
 	acknowledged bool
+	renewal      time.Time
 }
 
 func (d *directory) Entitlement(client string, id product.ID) *product.Entitlement {
@@ -106,6 +107,7 @@ func (d *directory) Entitlement(client string, id product.ID) *product.Entitleme
 }
 func (d *directory) Notice(_, id string) *consent.Notice      { return d.notices[id] }
 func (d *directory) LegalBasis(id string) *consent.LegalBasis { return d.bases[id] }
+func (d *directory) Renewal(time.Time) time.Time              { return d.renewal }
 func (d *directory) Policy(string, time.Time) (string, bool)  { return "2026-11", d.acknowledged }
 
 // fakeLedger notes claims, commits and releases, and fails as told.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/authn"
@@ -70,10 +71,13 @@ func note(ctx context.Context, c *consent.Consent) {
 	}
 }
 
+// renewal is the time before which consents were obtained that need renewal now (MV-8-reconsent).
+func (s *Consent) renewal() time.Time { return s.d.Directory.Now().Renewal(s.d.Now()) }
+
 func (s *Consent) public(c *consent.Consent) *heyanv1.Consent {
 	return &heyanv1.Consent{
 		Id: c.ID, Client: c.Client, Notice: c.Notice, ObtainTime: stamp(c.ObtainTime), ExpireTime: stamp(c.ExpireTime),
-		State: consentStateEnum.public(c.StatusAt(s.d.Now())), Revision: c.Revision, Guardian: c.Guardian,
+		State: consentStateEnum.public(c.StatusAt(s.d.Now(), s.renewal())), Revision: c.Revision, Guardian: c.Guardian,
 		WithdrawTime: stamp(c.WithdrawTime), CreateTime: stamp(c.CreateTime), Test: c.Test,
 	}
 }
@@ -93,7 +97,7 @@ func (s *Consent) CreateConsent(ctx context.Context, m *heyanv1.CreateConsentReq
 	}
 	obtained, refused := instant("obtain_time", m.GetObtainTime())
 	if refused == nil {
-		refused = consent.CheckObtained(notice, obtained, now)
+		refused = consent.CheckObtained(notice, obtained, now, s.renewal())
 	}
 	if refused != nil {
 		return nil, renamed(refused, "consent.", "")
@@ -255,7 +259,8 @@ func (s *Consent) ListConsents(ctx context.Context, m *heyanv1.ListConsentsReque
 		return nil, refused
 	}
 	found, next, more, err := s.d.Store.ListConsents(ctx, client, store.ConsentFilter{
-		Notice: m.GetNotice(), Status: consentStateEnum.domain(m.GetState()), Now: s.d.Now(), Before: before, Limit: limit})
+		Notice: m.GetNotice(), Status: consentStateEnum.domain(m.GetState()), Now: s.d.Now(), Renewal: s.renewal(),
+		Before: before, Limit: limit})
 	if err != nil {
 		return nil, storeFault(err)
 	}

@@ -208,6 +208,9 @@ func (s *Snapshot) Policy(client string, now time.Time) (version string, acknowl
 	return p.ID, true
 }
 
+// Renewal implements verifier.Directory.
+func (s *Snapshot) Renewal(now time.Time) time.Time { return policy.Renewal(s.index.policies, now) }
+
 // Under lists the ids of a map that begin with a client's prefix.
 func Under[T any](all entries[T], client string) []string {
 	var ids []string

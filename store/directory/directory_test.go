@@ -123,6 +123,21 @@ func TestEveryKindIsSeenAndKept(t *testing.T) {
 	}
 }
 
+// MV-8-reconsent
+func TestRenewalIsSeenAtOnce(t *testing.T) {
+	d, _ := world(t)
+	fill(t, d)
+	if got := d.Now().Renewal(now.Add(time.Hour)); !got.IsZero() {
+		t.Errorf("renewal since %v, and no version requires it", got)
+	}
+	if _, err := d.PutPolicy(ctx, policy.Version{ID: "p2", EffectiveTime: now.Add(time.Hour), RequiresReconsent: true}, 0); err != nil {
+		t.Fatal(err)
+	}
+	if before, at := d.Now().Renewal(now), d.Now().Renewal(now.Add(time.Hour)); !before.IsZero() || !at.Equal(now.Add(time.Hour)) {
+		t.Errorf("renewal since %v before it applies, %v after", before, at)
+	}
+}
+
 // A revoked certificate or binding is not found by its name any more, and the name may be bound anew.
 func TestRevokedIsNotFound(t *testing.T) {
 	d, _ := world(t)

@@ -118,7 +118,7 @@ func (s *Store) beginConsent(b *ledger.Begin, now time.Time, cl *claim, begun *l
 	default:
 		return nil
 	}
-	if f := on.Check(now); f != nil {
+	if f := on.Check(now, b.Renewal); f != nil {
 		return f
 	}
 	if err := s.checkPerson(on.n, b.Handles); err != nil {

@@ -77,7 +77,7 @@ func (s *Store) commit(w *committing, c *ledger.Commit) error {
 
 // commitUnder commits under an equal consent that came on file since the claim.
 func (s *Store) commitUnder(w *committing, c *ledger.Commit, on *onFile) error {
-	if f := on.Check(c.Now); f != nil {
+	if f := on.Check(c.Now, c.Renewal); f != nil {
 		return f
 	}
 	if err := s.checkPerson(on.n, c.Handles); err != nil {

@@ -183,7 +183,7 @@ func (s *Store) ListConsents(ctx context.Context, client string, f store.Consent
 			if err != nil {
 				return false, err
 			}
-			if (f.Notice == "" || f.Notice == on.Notice) && (f.Status == 0 || f.Status == on.StatusAt(f.Now)) {
+			if (f.Notice == "" || f.Notice == on.Notice) && (f.Status == 0 || f.Status == on.StatusAt(f.Now, f.Renewal)) {
 				list = append(list, &on.Consent)
 			}
 			return len(list) == f.Limit, nil

@@ -93,6 +93,14 @@ func beginConsentState(e *env) {
 	old.Status = consent.NeedsRenewal
 	e.onFileAs(old, "old", "alice")
 	e.beginRefused(e.requestOf(acme, "old", "alice"), fault.ConsentRenewalRequired)
+	before := e.consentOf(acme, notice)
+	e.onFileAs(before, "before", "alice")
+	for _, b := range []*ledger.Begin{e.requestOf(acme, "before", "alice"), under(e.requestOf(acme, "before", "alice"), before)} {
+		b.Renewal = before.ObtainTime.Add(1)
+		e.beginRefused(b, fault.ConsentRenewalRequired)
+		b.Renewal = before.ObtainTime
+		e.store.Release(e.claim(b).Token)
+	}
 }
 
 func beginTombstone(e *env) {
@@ -130,6 +138,9 @@ func beginReplay(e *env) {
 	b.Reserves[0].Limit = 0 // a replay takes nothing
 	e.replays(b, v)
 	e.replays(b, v)
+	renewed := *b
+	renewed.Renewal = e.now().Add(time.Hour) // and is under the consent all the same
+	e.beginRefused(&renewed, fault.ConsentRenewalRequired)
 	e.counter(quota, 1, 0)
 	e.usage(1)
 }

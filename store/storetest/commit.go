@@ -155,6 +155,12 @@ func commitCreated(e *env) {
 	e.must(err)
 	_, err = e.store.Commit(e.ctx, c)
 	e.refused(err, fault.ConsentWithdrawn)
+
+	b = e.request("t")
+	c = e.answer(b, e.claim(b))
+	c.Renewal = e.onFile("t", "t").ObtainTime.Add(1)
+	_, err = e.store.Commit(e.ctx, c)
+	e.refused(err, fault.ConsentRenewalRequired)
 }
 
 func commitEvidenceTaken(e *env) {

@@ -89,6 +89,7 @@ func consentsGet(e *env) {
 
 func consentsList(e *env) {
 	var made []*consent.Consent
+	var renewal time.Time
 	for i := range 5 {
 		c := e.consentOf(acme, notice)
 		switch i {
@@ -96,6 +97,9 @@ func consentsList(e *env) {
 			c.Notice = "another"
 		case 2:
 			c.ExpireTime = e.now().Add(-time.Second)
+		case 4:
+			c.ObtainTime = c.ObtainTime.Add(time.Minute)
+			renewal = c.ObtainTime
 		}
 		made = append(made, e.onFileAs(c, fmt.Sprint(i), fmt.Sprint(i)))
 	}
@@ -112,6 +116,8 @@ func consentsList(e *env) {
 		"active":         {store.ConsentFilter{Status: consent.Active}, []int{4, 1, 0}},
 		"withdrawn":      {store.ConsentFilter{Status: consent.Withdrawn}, []int{3}},
 		"expired":        {store.ConsentFilter{Status: consent.Expired}, []int{2}},
+		"renewed":        {store.ConsentFilter{Status: consent.Active, Renewal: renewal}, []int{4}},
+		"to be renewed":  {store.ConsentFilter{Status: consent.NeedsRenewal, Renewal: renewal}, []int{1, 0}},
 		"before another": {store.ConsentFilter{Before: idOf(made[2])}, []int{1, 0}},
 	} {
 		for _, c.filter.Limit = range []int{1, 2, 100} {

@@ -224,7 +224,7 @@ func (m *memory) ListConsents(_ context.Context, client string, filter store.Con
 	defer unlock()
 	var all []*file
 	for id, f := range m.consents {
-		status := f.StatusAt(filter.Now)
+		status := f.StatusAt(filter.Now, filter.Renewal)
 		if m.is("expiry is not judged") {
 			status = f.Status
 		}

@@ -272,7 +272,7 @@ func (m *memory) beginConsent(b *ledger.Begin, now time.Time, h *held, begun *le
 	default:
 		return nil
 	}
-	if bad := f.Check(now); bad != nil && !(m.is("only withdrawn consents are refused") && bad.Reason != fault.ConsentWithdrawn) {
+	if bad := f.Check(now, b.Renewal); bad != nil && !(m.is("only withdrawn consents are refused") && bad.Reason != fault.ConsentWithdrawn) {
 		return bad
 	}
 	if !subject.Common(f.handles, b.Handles) && !m.is("a consent is anybody's") {
@@ -404,7 +404,7 @@ func (m *memory) check(h *held, c *ledger.Commit, r *row) error {
 		return err
 	}
 	if f != nil && !m.is("equal consents are put on file twice") {
-		if bad := f.Check(c.Now); bad != nil {
+		if bad := f.Check(c.Now, c.Renewal); bad != nil {
 			return bad
 		}
 		if !subject.Common(f.handles, c.Handles) && !m.is("evidence is not looked at again") {

@@ -120,7 +120,8 @@ func (n *Notice) Same(m *Notice) bool {
 // Status is the state of a consent. Numbers are those of heyan.v1.Consent.State.
 type Status uint8
 
-// The states. The zero Status is invalid. Expiry follows from the time and is never stored.
+// The states. The zero Status is invalid. Expiry follows from the time, and that a consent needs renewal from the
+// policies in force at the time; neither is stored.
 const (
 	Active Status = iota + 1
 	Withdrawn
@@ -143,17 +144,23 @@ type Consent struct {
 	CreateTime   time.Time
 }
 
-// StatusAt returns the state at a time.
-func (c *Consent) StatusAt(now time.Time) Status {
-	if c.Status == Active && !now.Before(c.ExpireTime) {
+// StatusAt returns the state at a time. A consent obtained before renewal needs to be renewed (MV-8-reconsent); a
+// zero renewal binds none.
+func (c *Consent) StatusAt(now, renewal time.Time) Status {
+	switch {
+	case c.Status != Active:
+		return c.Status
+	case !now.Before(c.ExpireTime):
 		return Expired
+	case c.ObtainTime.Before(renewal):
+		return NeedsRenewal
 	}
-	return c.Status
+	return Active
 }
 
 // Check is the gate on a consent's state.
-func (c *Consent) Check(now time.Time) *fault.Fault {
-	switch c.StatusAt(now) {
+func (c *Consent) Check(now, renewal time.Time) *fault.Fault {
+	switch c.StatusAt(now, renewal) {
 	case Active:
 		return nil
 	case Withdrawn:
@@ -169,8 +176,8 @@ func (c *Consent) Check(now time.Time) *fault.Fault {
 // clockDifference is how far a client's clock may be ahead of ours.
 const clockDifference = time.Minute
 
-// CheckObtained refuses an agreement of the future and one that has ended already.
-func CheckObtained(notice *Notice, obtained, now time.Time) *fault.Fault {
+// CheckObtained refuses an agreement of the future, one that has ended already, and one from before renewal.
+func CheckObtained(notice *Notice, obtained, now, renewal time.Time) *fault.Fault {
 	switch {
 	case obtained.IsZero():
 		return fault.New(fault.ConsentMissing).WithField("consent.obtain_time", "MISSING")
@@ -178,6 +185,8 @@ func CheckObtained(notice *Notice, obtained, now time.Time) *fault.Fault {
 		return fault.New(fault.ConsentMissing).WithField("consent.obtain_time", "IN_THE_FUTURE")
 	case !now.Before(notice.Expire(obtained)):
 		return fault.New(fault.ConsentExpired).WithField("consent.obtain_time", "LIFETIME_OVER")
+	case obtained.Before(renewal):
+		return fault.New(fault.ConsentRenewalRequired).WithField("consent.obtain_time", "BEFORE_MATERIAL_CHANGE")
 	}
 	return nil
 }

@@ -110,24 +110,44 @@ func TestNeeded(t *testing.T) {
 
 func TestConsentStates(t *testing.T) {
 	c := consent.Consent{Status: consent.Active, ExpireTime: now}
-	expect(t, "before its end", c.Check(now.Add(-1)), 0)
-	expect(t, "at its end", c.Check(now), fault.ConsentExpired)
+	expect(t, "before its end", c.Check(now.Add(-1), time.Time{}), 0)
+	expect(t, "at its end", c.Check(now, time.Time{}), fault.ConsentExpired)
 	for status, want := range map[consent.Status]fault.Reason{consent.Withdrawn: fault.ConsentWithdrawn, consent.NeedsRenewal: fault.ConsentRenewalRequired, 0: fault.ConsentMissing} {
 		c.Status = status
-		expect(t, "status", c.Check(now.Add(-1)), want)
+		expect(t, "status", c.Check(now.Add(-1), time.Time{}), want)
 	}
-	if c := (consent.Consent{Status: consent.Withdrawn, ExpireTime: now}); c.StatusAt(now.Add(time.Hour)) != consent.Withdrawn {
+	if c := (consent.Consent{Status: consent.Withdrawn, ExpireTime: now}); c.StatusAt(now.Add(time.Hour), now) != consent.Withdrawn {
 		t.Error("a withdrawn consent becomes an expired one")
 	}
 }
 
+// MV-8-reconsent: a material change asks for every consent that was obtained before it, and for none obtained since.
+func TestRenewal(t *testing.T) {
+	n := &consent.Notice{LifetimeDays: 30}
+	for name, c := range map[string]struct {
+		obtained time.Time
+		want     fault.Reason
+	}{
+		"before": {now.Add(-time.Hour - 1), fault.ConsentRenewalRequired},
+		"at":     {now.Add(-time.Hour), 0},
+		"after":  {now, 0},
+		"ended":  {now.AddDate(0, 0, -30), fault.ConsentExpired},
+	} {
+		stored := consent.Consent{Status: consent.Active, ObtainTime: c.obtained, ExpireTime: n.Expire(c.obtained)}
+		expect(t, name+", stored", stored.Check(now, now.Add(-time.Hour)), c.want)
+		expect(t, name+", inline", consent.CheckObtained(n, c.obtained, now, now.Add(-time.Hour)), c.want)
+	}
+	withdrawn := consent.Consent{Status: consent.Withdrawn, ObtainTime: now.Add(-time.Hour)}
+	expect(t, "withdrawn", withdrawn.Check(now, now), fault.ConsentWithdrawn)
+}
+
 func TestObtained(t *testing.T) {
 	n := &consent.Notice{LifetimeDays: 30}
-	expect(t, "never", consent.CheckObtained(n, time.Time{}, now), fault.ConsentMissing)
-	expect(t, "a minute ahead", consent.CheckObtained(n, now.Add(time.Minute), now), 0)
-	expect(t, "more ahead", consent.CheckObtained(n, now.Add(time.Minute+1), now), fault.ConsentMissing)
-	expect(t, "just within", consent.CheckObtained(n, now.AddDate(0, 0, -30).Add(1), now), 0)
-	expect(t, "over", consent.CheckObtained(n, now.AddDate(0, 0, -30), now), fault.ConsentExpired)
+	expect(t, "never", consent.CheckObtained(n, time.Time{}, now, time.Time{}), fault.ConsentMissing)
+	expect(t, "a minute ahead", consent.CheckObtained(n, now.Add(time.Minute), now, time.Time{}), 0)
+	expect(t, "more ahead", consent.CheckObtained(n, now.Add(time.Minute+1), now, time.Time{}), fault.ConsentMissing)
+	expect(t, "just within", consent.CheckObtained(n, now.AddDate(0, 0, -30).Add(1), now, time.Time{}), 0)
+	expect(t, "over", consent.CheckObtained(n, now.AddDate(0, 0, -30), now, time.Time{}), fault.ConsentExpired)
 }
 
 // MV-1.3-exempt-01 … -12: registration of each of the twelve.

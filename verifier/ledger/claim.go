@@ -36,6 +36,7 @@ type Begin struct {
 	Reserves     []Reserve
 	Lease        time.Duration // how long the claim lasts without a commit
 	Now          time.Time
+	Renewal      time.Time // a consent on file obtained before needs renewal
 }
 
 // Token is the right to commit or release one claim. The zero Token is invalid.
@@ -60,6 +61,7 @@ type Commit struct {
 	Usage        usage.Counts
 	UsageKey     usage.Key
 	Now          time.Time
+	Renewal      time.Time // as of the claim
 }
 
 // Wait blocks until what was begun is durable, or failed. It may be called once.

@@ -40,7 +40,7 @@ type Version struct {
 	EffectiveTime     time.Time
 	ChangeSummary     []string
 	ReducesRights     bool
-	RequiresReconsent bool
+	RequiresReconsent bool // see Renewal
 	MaterialChanges   []MaterialChange
 	Contact           string
 	Language          string
@@ -102,4 +102,17 @@ func InForce(versions []*Version, now time.Time) *Version {
 		}
 	}
 	return best
+}
+
+// Renewal returns from when on a person must have agreed, for the consent to hold at a time: when the newest version
+// that requires consents anew became effective (MV-8-reconsent). A later version that does not require it changes
+// nothing. It returns the zero Time where none requires it.
+func Renewal(versions []*Version, now time.Time) time.Time {
+	var newest time.Time
+	for _, v := range versions {
+		if v.RequiresReconsent && !now.Before(v.EffectiveTime) && v.EffectiveTime.After(newest) {
+			newest = v.EffectiveTime
+		}
+	}
+	return newest
 }

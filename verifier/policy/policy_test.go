@@ -61,6 +61,19 @@ func TestInForce(t *testing.T) {
 	}
 }
 
+// MV-8-reconsent: from the effective time on, and still after a version that asks nothing.
+func TestRenewal(t *testing.T) {
+	first := &policy.Version{EffectiveTime: now.Add(-3), RequiresReconsent: true}
+	second := &policy.Version{EffectiveTime: now.Add(-1), RequiresReconsent: true}
+	silent := &policy.Version{EffectiveTime: now}
+	all := []*policy.Version{silent, second, first}
+	for at, want := range map[time.Time]time.Time{now.Add(-4): {}, now.Add(-3): now.Add(-3), now.Add(-2): now.Add(-3), now.Add(-1): now.Add(-1), now: now.Add(-1)} {
+		if got := policy.Renewal(all, at); !got.Equal(want) {
+			t.Errorf("at %v: %v, want %v", at.Sub(now), got, want)
+		}
+	}
+}
+
 func TestMaterialChanges(t *testing.T) {
 	if policy.MaterialChange(0).Valid() || !policy.ServiceModel.Valid() || !policy.HighRisk.Valid() || (policy.HighRisk + 1).Valid() {
 		t.Error("the six of MV §8")

@@ -169,7 +169,9 @@ type Policy struct {
 	ChangeSummary []string `protobuf:"bytes,7,rep,name=change_summary,json=changeSummary,proto3" json:"change_summary,omitempty"`
 	// Whether it reduces rights; consents under older versions then stay governed by those.
 	ReducesRights bool `protobuf:"varint,8,opt,name=reduces_rights,json=reducesRights,proto3" json:"reduces_rights,omitempty"`
-	// Whether consents have to be renewed once it applies.
+	// Whether consents have to be renewed once it applies: from effective_time on, every consent obtained before then
+	// is refused with CONSENT_RENEWAL_REQUIRED, replays included, and shows STATE_NEEDS_RENEWAL. A consent obtained
+	// since, under an evidence_ref of its own, is served. A call is judged by the time at which it came in.
 	RequiresReconsent bool `protobuf:"varint,9,opt,name=requires_reconsent,json=requiresReconsent,proto3" json:"requires_reconsent,omitempty"`
 	// Which of the significant changes it makes.
 	MaterialChanges []MaterialChange `protobuf:"varint,10,rep,packed,name=material_changes,json=materialChanges,proto3,enum=heyan.v1.MaterialChange" json:"material_changes,omitempty"`

@@ -36,7 +36,7 @@ const (
 	Consent_STATE_WITHDRAWN Consent_State = 2
 	// Its lifetime is over.
 	Consent_STATE_EXPIRED Consent_State = 3
-	// Waits for the person's renewal after a material change.
+	// Obtained before a policy with requires_reconsent took effect: the person has to agree anew.
 	Consent_STATE_NEEDS_RENEWAL Consent_State = 4
 )
 
