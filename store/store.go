@@ -68,9 +68,9 @@ type Ledger interface {
 	//  1. A restriction on any of b.Restrictions → SUBJECT_UNAVAILABLE.
 	//  2. The consent: by id → CONSENT_MISSING where it is not on file for the client; by evidence → whatever
 	//     stands under it. A tombstone, or a withdrawn consent → CONSENT_WITHDRAWN; a consent that
-	//     consent.Check refuses at b.Now by b.Renewal → its fault; no handle in common → CONSENT_SUBJECT_MISMATCH, also with the
-	//     consent of another notice under the same evidence: one evidence reference serves one subject. An
-	//     evidence digest is keyed by client, so it never stands for two clients.
+	//     consent.Check refuses at b.Now by b.Renewal → its fault; no handle in common →
+	//     CONSENT_SUBJECT_MISMATCH, also with the consent of another notice under the same evidence: one evidence
+	//     reference serves one subject. An evidence digest is keyed by client, so it never stands for two clients.
 	//  3. The request: answered with the same content → Begun.Replay, which the caller counts (CountReplay);
 	//     other content, content that is gone, or a Deleted answer → REQUEST_ID_REUSED; claimed by a twin →
 	//     Begin waits until the twin ends, its lease is over or ctx is done, then ABORTED REQUEST_IN_PROGRESS
@@ -83,12 +83,18 @@ type Ledger interface {
 	// changed before the claim has ended.
 	Begin(ctx context.Context, b *ledger.Begin) (ledger.Begun, error)
 
+	// Peek tells what Begin would find, and claims, reserves and waits for nothing. Seen.Refusals holds the refusal
+	// of each of the four steps that has one, in their order, of the fourth one for each reserve at its limit; with a
+	// Seen.Replay no reserve is looked at. A twin is not told of. What is found may be different at the next Begin.
+	Peek(ctx context.Context, b *ledger.Begin) (ledger.Seen, error)
+
 	// Commit stores an answer under a claim: the verification, the links from its handles, the content digest,
 	// a new consent, the usage, all or nothing. It is conditional: where the consent of the claim was changed
 	// since (CONSENT_WITHDRAWN where it was withdrawn), or a restriction or a subject-wide act has come upon a
 	// handle (SUBJECT_UNAVAILABLE), nothing is stored, the claim is released, and the fault returned. Where an
 	// equal consent came on file meanwhile that consent.Check does not refuse, that one is used,
-	// c.Verification.Consent is set to it, and NewConsent dropped; where another person's came under the evidence → CONSENT_SUBJECT_MISMATCH.
+	// c.Verification.Consent is set to it, and NewConsent dropped; where another person's came under the evidence →
+	// CONSENT_SUBJECT_MISMATCH.
 	// A token that is not an open claim, or whose lease is over → ABORTED REQUEST_IN_PROGRESS.
 	// Client and Request of the verification are those of the claim.
 	//

@@ -210,10 +210,18 @@ func (c *call) usageKey() usage.Key {
 	return usage.Key{Day: workday.DateOf(c.now), Client: c.caller.Client, Product: c.product.ID, Test: c.caller.Test}
 }
 
+// checkReplay refuses an answer that its client may not see any more.
+func checkReplay(stored *ledger.Verification, now time.Time) *fault.Fault {
+	if !stored.Visible(now) {
+		return fault.New(fault.RequestIDReused)
+	}
+	return nil
+}
+
 // replay answers again what was answered before, under a record and an opening of its own.
 func (c *call) replay(stored *ledger.Verification, journal Journal) (*Answer, error) {
-	if !stored.Visible(c.now) {
-		return nil, fault.New(fault.RequestIDReused)
+	if f := checkReplay(stored, c.now); f != nil {
+		return nil, f
 	}
 	a, err := c.seal(&Answer{Verification: stored, Reused: true, FieldNames: c.fields.Names()})
 	if err != nil {

@@ -36,7 +36,6 @@ type call struct {
 	basis        *consent.LegalBasis
 	consentID    ledger.ID
 	evidence     digest.Digest
-	onFile       *consent.Consent // a consent named by id, as read before the claim
 	purpose      product.Purpose
 	source       source.Source
 	handles      []subject.Handle
@@ -194,7 +193,7 @@ func (c *call) readGround(ctx context.Context) *fault.Fault {
 		if stored.Test != c.caller.Test {
 			return nil // of the other world: not on file here
 		}
-		c.consentID, c.onFile = id, stored
+		c.consentID = id
 		c.notice = c.directory.Notice(c.caller.Client, stored.Notice)
 	case r.LegalBasis != "":
 		c.basis = c.directory.LegalBasis(r.LegalBasis)
@@ -300,17 +299,13 @@ func (c *call) chooseSource(context.Context) *fault.Fault {
 
 // checkStored judges what only the claim could tell of the consent.
 func (c *call) checkStored() *fault.Fault {
-	stored := c.stored
-	if stored == nil {
-		stored = c.onFile
-	}
-	if stored == nil {
+	if c.stored == nil {
 		return nil
 	}
-	if f := stored.Check(c.now, c.renewal); f != nil {
+	if f := c.stored.Check(c.now, c.renewal); f != nil {
 		return f
 	}
-	if c.child && !stored.Guardian {
+	if c.child && !c.stored.Guardian {
 		return fault.New(fault.Under14WithoutGuardian).WithHint("The consent on file is not a guardian's.")
 	}
 	return nil

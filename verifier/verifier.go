@@ -32,6 +32,7 @@ type Directory interface {
 // Ledger claims and stores. Package store documents each method.
 type Ledger interface {
 	Begin(ctx context.Context, b *ledger.Begin) (ledger.Begun, error)
+	Peek(ctx context.Context, b *ledger.Begin) (ledger.Seen, error)
 	Commit(ctx context.Context, c *ledger.Commit) (ledger.Wait, error)
 	Release(token ledger.Token)
 }
@@ -156,17 +157,35 @@ func (v *Verifier) Verify(ctx context.Context, caller Caller, request *Request, 
 }
 
 // Validate runs every gate and returns each refusal, in the order of the gates, and the purpose that would be
-// recorded. It asks no source and claims, stores and bills nothing; what only a claim can tell (quota,
-// request_id, a restriction) it does not tell.
+// recorded. It asks no source and claims, stores and bills nothing. What the ledger knows (a restriction, the consent on
+// file, the request_id, quota and daily cap) is looked up by what the other gates settled, so it is told where none of
+// those refuses. A twin under way is not told of.
 func (v *Verifier) Validate(ctx context.Context, caller Caller, request *Request) (violations []*fault.Fault, purpose product.Purpose) {
 	c := call{Verifier: v, caller: caller, request: request, directory: v.Directory(), now: v.Now(), collect: true}
 	if f := c.gates(ctx); f != nil {
 		c.refusals = append(c.refusals, f)
 	}
 	if len(c.refusals) == 0 {
-		if f := c.checkStored(); f != nil {
-			c.refusals = append(c.refusals, f)
-		}
+		c.peek(ctx)
 	}
 	return c.refusals, c.purpose
+}
+
+// peek notes what the claim would refuse, and what would be refused after it.
+func (c *call) peek(ctx context.Context) {
+	seen, err := c.Ledger.Peek(ctx, c.begin())
+	c.refusals = append(c.refusals, seen.Refusals...)
+	var after *fault.Fault
+	switch {
+	case err != nil:
+		after = fault.Of(err)
+	case seen.Replay != nil:
+		after = checkReplay(seen.Replay, c.now)
+	default:
+		c.stored = seen.Consent
+		after = c.checkStored()
+	}
+	if after != nil {
+		c.refusals = append(c.refusals, after)
+	}
 }

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -400,5 +401,47 @@ func TestRenewalOfAStoredConsent(t *testing.T) {
 	}
 	if violations, _ := w.Validate(context.Background(), acme, r); !contains(violations, fault.ConsentRenewalRequired) {
 		t.Errorf("validate_only found %v", violations)
+	}
+}
+
+// validate_only tells what the ledger would refuse, and leaves no claim; where a gate refuses before, nothing is looked up.
+func TestValidateLooksAtTheLedger(t *testing.T) {
+	visible := &ledger.Verification{State: ledger.Active, ExpireTime: now.Add(time.Hour)}
+	for name, c := range map[string]struct {
+		edit func(*world, *verifier.Request)
+		want []fault.Reason
+	}{
+		"nothing":  {func(*world, *verifier.Request) {}, nil},
+		"a replay": {func(w *world, _ *verifier.Request) { w.ledger.replay = visible }, nil},
+		"an expired answer": {func(w *world, _ *verifier.Request) {
+			w.ledger.replay = &ledger.Verification{State: ledger.Active, ExpireTime: now}
+		}, []fault.Reason{fault.RequestIDReused}},
+		"two refusals": {func(w *world, _ *verifier.Request) {
+			w.ledger.seen = []*fault.Fault{fault.New(fault.ConsentWithdrawn), fault.New(fault.QuotaExceeded)}
+		}, []fault.Reason{fault.ConsentWithdrawn, fault.QuotaExceeded}},
+		"not a guardian's": {func(w *world, r *verifier.Request) {
+			r.Fields[1] = text(field.IDNumber, "110105201501010033")
+			r.Guardian = &consent.Guardian{Relation: consent.Parent, EvidenceRef: "g-1", ObtainTime: now}
+			w.ledger.consent = &consent.Consent{Status: consent.Active, ExpireTime: now.Add(time.Hour)}
+		}, []fault.Reason{fault.Under14WithoutGuardian}},
+		"no store": {func(w *world, _ *verifier.Request) { w.ledger.refuse = errors.New("broken") }, []fault.Reason{fault.Of(errors.New("broken")).Reason}},
+		"a gate before": {func(w *world, r *verifier.Request) {
+			r.Consent.EvidenceRef = ""
+			w.ledger.seen = []*fault.Fault{fault.New(fault.QuotaExceeded)}
+		}, []fault.Reason{fault.ConsentMissing}},
+	} {
+		w, r := newWorld(t), lawful()
+		c.edit(w, r)
+		violations, _ := w.Validate(context.Background(), acme, r)
+		var got []fault.Reason
+		for _, f := range violations {
+			got = append(got, f.Reason)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+		if w.ledger.begun != nil || w.ledger.committed != nil || w.source.asked != nil {
+			t.Errorf("%s: a claim, an answer or a question", name)
+		}
 	}
 }

@@ -113,11 +113,13 @@ func (d *directory) Policy(string, time.Time) (string, bool)  { return "2026-11"
 // fakeLedger notes claims, commits and releases, and fails as told.
 type fakeLedger struct {
 	begun     *ledger.Begin
+	peeked    *ledger.Begin
+	seen      []*fault.Fault // by Peek
 	replay    *ledger.Verification
 	consent   *consent.Consent
 	committed *ledger.Commit
 	released  int
-	refuse    error // of Begin
+	refuse    error // of Begin and Peek
 	lose      error // of Commit
 	flush     error // of Wait
 }
@@ -131,6 +133,11 @@ func (f *fakeLedger) Begin(_ context.Context, b *ledger.Begin) (ledger.Begun, er
 		return ledger.Begun{Replay: f.replay}, nil
 	}
 	return ledger.Begun{Token: 1, Consent: f.consent}, nil
+}
+
+func (f *fakeLedger) Peek(_ context.Context, b *ledger.Begin) (ledger.Seen, error) {
+	f.peeked = b
+	return ledger.Seen{Refusals: f.seen, Replay: f.replay, Consent: f.consent}, f.refuse
 }
 
 func (f *fakeLedger) Commit(_ context.Context, c *ledger.Commit) (ledger.Wait, error) {

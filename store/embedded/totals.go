@@ -84,11 +84,14 @@ func (t *totals) counter(key string) (*counter, error) {
 
 func (c *counter) unpin() { c.pins.Add(-1) }
 
+// full reports whether limit units are taken. A negative limit is none. The caller holds c.
+func (c *counter) full(limit int64) bool { return limit >= 0 && c.used+c.pending+c.held >= limit }
+
 // take holds one unit, unless limit units are taken. A negative limit is none.
 func (c *counter) take(limit int64) bool {
 	c.Lock()
 	defer c.Unlock()
-	if limit >= 0 && c.used+c.pending+c.held >= limit {
+	if c.full(limit) {
 		return false
 	}
 	c.held++

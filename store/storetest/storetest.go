@@ -93,6 +93,8 @@ var cases = []struct {
 	{"begin/claims do not outlive a restart for long", beginReopen},
 	{"begin/reserves", beginReserves},
 	{"begin/unlimited reserve", beginUnlimited},
+	{"peek/tells every refusal", peekTells},
+	{"peek/claims nothing", peekClaimsNothing},
 
 	{"commit/stores everything", commitStores},
 	{"commit/durable", commitDurable},

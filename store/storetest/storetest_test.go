@@ -41,6 +41,8 @@ var broken = map[string]string{
 	"begin/claims do not outlive a restart for long": "claims outlive a restart",
 	"begin/reserves":                                 "reserves of a refused request stay",
 	"begin/unlimited reserve":                        "no limit is a limit of zero",
+	"peek/tells every refusal":                       "a look ends at the first refusal",
+	"peek/claims nothing":                            "a look claims",
 
 	"commit/stores everything":                "remarks are forgotten",
 	"commit/durable":                          "verifications are not durable",

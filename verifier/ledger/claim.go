@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"errors"
 	"time"
 
 	"github.com/heyan-project/heyan/verifier/consent"
@@ -49,6 +50,23 @@ type Begun struct {
 	// Consent is the consent on file: the one asked for by id, or the one of the same notice and evidence.
 	// It is nil for an inline consent that is not on file yet.
 	Consent *consent.Consent
+}
+
+// Seen is what a claim would find.
+type Seen struct {
+	Refusals []*fault.Fault
+	Replay   *Verification    // as in Begun
+	Consent  *consent.Consent // as in Begun; nil where it is refused
+}
+
+// Note puts a refusal on the list. It returns any other error, and what is no fault of the request.
+func (s *Seen) Note(err error) error {
+	var f *fault.Fault
+	if !errors.As(err, &f) || f.Kind() == fault.Unavailable || f.Kind() == fault.Internal {
+		return err
+	}
+	s.Refusals = append(s.Refusals, f)
+	return nil
 }
 
 // Commit is an answer to be stored.

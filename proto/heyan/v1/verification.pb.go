@@ -362,9 +362,10 @@ func (x *VerifyResponse) GetValidation() *Validation {
 // What validate_only found.
 type Validation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// True where Verify would go on to ask a source.
+	// True where Verify would go on to ask a source, or answer again what it answered to this request_id.
 	Valid bool `protobuf:"varint,1,opt,name=valid,proto3" json:"valid,omitempty"`
-	// Each refusal that a gate would make, in the order of the gates.
+	// Each refusal that a gate would make, in the order of the gates. What is on file (a restriction, the consent of
+	// this person, the request_id, quota and daily cap) is looked up where nothing before is refused.
 	Violations []*status.Status `protobuf:"bytes,2,rep,name=violations,proto3" json:"violations,omitempty"`
 	// The purpose that would be recorded, where it is settled.
 	Purpose       Purpose `protobuf:"varint,3,opt,name=purpose,proto3,enum=heyan.v1.Purpose" json:"purpose,omitempty"`
