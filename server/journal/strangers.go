@@ -8,9 +8,15 @@ import (
 	"github.com/heyan-project/heyan/store/netlog/record"
 )
 
-// maxRows is how many addresses are told apart in one minute; further ones are counted by /24 and /64, and
-// when those are full too, as one.
-const maxRows = 4096
+// At most maxRows records are written of a minute. Addresses are told apart while there are maxExact; further ones are
+// counted by /24 and /64 while there are maxCoarse rows in all; then everybody as one, by event, method and reason; and
+// at last by event alone, of which there are few.
+const (
+	maxRows   = 4096
+	maxExact  = 3072
+	maxCoarse = 3840
+	maxTotals = maxRows - 64
+)
 
 // Strangers counts the calls of callers without an identity: first and last time with the port, by address,
 // method and outcome. It is safe for concurrent use.
@@ -68,26 +74,29 @@ func (s *Strangers) row(c Stranger) *strangerRow {
 	if address.Is6() {
 		subnet = 64
 	}
-	for _, bits := range []int{address.BitLen(), subnet, -1} {
+	for _, level := range []struct{ bits, limit int }{{address.BitLen(), maxExact}, {subnet, maxCoarse}, {-1, maxTotals}} {
 		var prefix netip.Prefix
-		if bits >= 0 && address.IsValid() {
-			prefix, _ = address.Prefix(bits)
+		if level.bits >= 0 && address.IsValid() {
+			prefix, _ = address.Prefix(level.bits)
 		}
 		key := strangerKey{prefix: prefix, event: c.Event, method: c.Method, reason: c.Outcome.Reason}
 		if row, ok := s.rows[key]; ok {
 			return row
 		}
-		limit := maxRows
-		if bits != address.BitLen() {
-			limit = 2 * maxRows // coarser rows have room of their own
-		}
-		if bits < 0 || len(s.rows) < limit {
-			row := &strangerRow{outcome: c.Outcome, attack: c.Attack}
-			s.rows[key] = row
-			return row
+		if len(s.rows) < level.limit {
+			return s.begin(key, strangerRow{outcome: c.Outcome, attack: c.Attack})
 		}
 	}
-	panic("unreachable: the row of everybody always has room")
+	key := strangerKey{event: c.Event}
+	if row, ok := s.rows[key]; ok {
+		return row
+	}
+	return s.begin(key, strangerRow{outcome: record.Outcome{Kind: c.Outcome.Kind}})
+}
+
+func (s *Strangers) begin(key strangerKey, row strangerRow) *strangerRow {
+	s.rows[key] = &row
+	return &row
 }
 
 // Flush writes what was counted, a record a row, and begins anew. On an error what was not written is kept.

@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -74,8 +75,8 @@ func TestStrangersAreCounted(t *testing.T) {
 	}
 }
 
-// TestStrangersAreBounded: 4096 addresses have rows of their own; further ones are counted by /24 or /64, and
-// above 4096 of those as one. No call is lost.
+// TestStrangersAreBounded: 4,096 rows at most. 3,072 addresses have rows of their own; further ones are counted by /24 or
+// /64, then as one by event, method and reason, then by event. No call is lost.
 func TestStrangersAreBounded(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -86,10 +87,10 @@ func TestStrangersAreBounded(t *testing.T) {
 		maxRows   int
 		wantTotal bool
 	}{
-		{"4096 addresses", v4, 4096, 4096, 24, 4096, false},
-		{"a /16 more", v4, 4096 + 65536, 4096, 24, 4096 + 257, false},
-		{"IPv6", v6, 4096 + 4*65536, 4096, 64, 4096 + 5, false},
-		{"more networks than rows", func(n int) netip.Addr { return v4(n * 256) }, 3 * 4096, 4096, 24, 2*4096 + 1, true},
+		{"3072 addresses", v4, 3072, 3072, 24, 3072, false},
+		{"a /16 more", v4, 3072 + 65536, 3072, 24, 3072 + 257, false},
+		{"IPv6", v6, 3072 + 4*65536, 3072, 64, 3072 + 5, false},
+		{"more networks than rows", func(n int) netip.Addr { return v4(n * 256) }, 3 * 4096, 3072, 24, 3840 + 1, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -117,6 +118,27 @@ func TestStrangersAreBounded(t *testing.T) {
 					len(rows), exact, total, calls, c.maxRows, c.exact, c.wantTotal, c.calls)
 			}
 		})
+	}
+}
+
+// TestStrangersTotalsAreBounded: whatever differs, the rows of a minute do not outgrow their bound.
+func TestStrangersTotalsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	s := journal.NewStrangers(w.Journal)
+	from := w.log.Size()
+	const calls = 3 * 4096
+	for n := range calls {
+		d := dial(v4(n*256), 1)
+		d.Method = fmt.Sprintf("/heyan.v1.Service/Method%d", n)
+		s.Count(d)
+	}
+	must(t, s.Flush())
+	rows, counted := w.records(from), uint64(0)
+	for _, r := range rows {
+		counted += r.Tally.Count
+	}
+	if len(rows) > 4096 || counted != calls {
+		t.Errorf("%d rows of %d calls, want at most 4096 of %d", len(rows), counted, calls)
 	}
 }
 
