@@ -29,7 +29,8 @@
 // # Guaranteed
 //
 // What package store demands, each method at its words. After a failed flush every call fails and Healthy says
-// why, until the directory is opened anew.
+// why, until the directory is opened anew. The same within a second after the directory was moved, removed or
+// replaced: what was answered within that second may be gone (watch.go).
 //
 // A compaction takes one processor, room on the disk for a second file of the generation, and memory for what is
 // deleted and half a byte an anchor. Look-ups go on in the old file, and wait for nothing but those in flight when

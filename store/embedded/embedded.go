@@ -65,6 +65,7 @@ type Store struct {
 	documents sync.Mutex // one PutDocument at a time compares and applies
 
 	checkpoints checkpointer
+	watch       watch
 	repaired    int // half commits that Open removed
 }
 
@@ -166,6 +167,7 @@ func (s *Store) Close() error {
 	if !s.gate.close() {
 		return nil
 	}
+	s.watch.stop()
 	s.checkpoints.stop()
 	var err error
 	if healthy {

@@ -128,6 +128,9 @@ func open(options Options, check func(dir string) error) (*Store, error) {
 		return nil, errors.Join(err, s.release())
 	}
 	s.checkpoints.start(s)
+	if err := s.watch.start(s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 

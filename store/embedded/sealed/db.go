@@ -243,6 +243,9 @@ func (d *DB) turn() {
 	})
 }
 
+// Stop marks the database stopped, as a failure does: every later call fails with [ErrStopped], and Close writes nothing.
+func (d *DB) Stop(reason string) { d.watch.halt(reason) }
+
 // Flush writes what is only in memory and in the log into tables, and returns when they are durable.
 func (d *DB) Flush() error {
 	if d.watch.stopped.Load() {
