@@ -217,8 +217,8 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 		s.countStranger(call, result)
 		return "", refused
 	}
-	// What Heyan could not do is no refusal, and no client's fault: it spends nothing.
-	if result.Kind == record.Denied && call.Principal.Kind == authn.Client {
+	// What Heyan could not do is no client's fault, and spends nothing.
+	if refused != nil && !refused.Failure() && call.Principal.Kind == authn.Client {
 		if _, written := call.At(); !written {
 			if ok, err := s.spend(call, result); err != nil {
 				return "", fault.Of(err)
@@ -273,7 +273,7 @@ func (s *Server) note(call *journal.Call, at string, refused *fault.Fault) {
 		return
 	}
 	s.metrics.Refused(refused.Reason)
-	level, failure := slog.LevelInfo, failed(refused)
+	level, failure := slog.LevelInfo, refused.Failure()
 	if failure {
 		s.failed.Add(1)
 		level = slog.LevelError
@@ -284,27 +284,24 @@ func (s *Server) note(call *journal.Call, at string, refused *fault.Fault) {
 	if failure && !s.failures.allow(refused.Reason.String(), s.now()) {
 		return
 	}
-	attributes := []any{"reason", refused.Reason.String(), "method", call.Method, "caller", call.Principal.ID, "log_entry", at}
+	s.tell(level, "refused", call, refused, "log_entry", at)
+}
+
+// tell writes a line of the operator's log about a refusal. The cause is told of failures only.
+func (s *Server) tell(level slog.Level, what string, call *journal.Call, refused *fault.Fault, more ...any) {
+	attributes := append([]any{"reason", refused.Reason.String(), "method", call.Method, "caller", call.Principal.ID}, more...)
 	if refused.Cause != nil && level == slog.LevelError {
 		attributes = append(attributes, "cause", refused.Cause.Error())
 	}
-	s.logger.Log(context.Background(), level, "refused", attributes...)
+	s.logger.Log(context.Background(), level, what, attributes...)
 }
-
-// failed tells a part of Heyan that could not work from a gate that said no.
-func failed(f *fault.Fault) bool { return f.Kind() == fault.Unavailable || f.Kind() == fault.Internal }
 
 // noteItem counts the refusal of an item of a batch, and tells the operator's log of a failure now and then.
 func (s *Server) noteItem(call *journal.Call, refused *fault.Fault) {
 	s.metrics.Refused(refused.Reason)
-	if !failed(refused) || !s.failures.allow(refused.Reason.String(), s.now()) {
-		return
+	if refused.Failure() && s.failures.allow(refused.Reason.String(), s.now()) {
+		s.tell(slog.LevelError, "items refused", call, refused)
 	}
-	attributes := []any{"reason", refused.Reason.String(), "method", call.Method, "caller", call.Principal.ID}
-	if refused.Cause != nil {
-		attributes = append(attributes, "cause", refused.Cause.Error())
-	}
-	s.logger.Error("items refused", attributes...)
 }
 
 // Entry prints a place in the log as the trailer does.

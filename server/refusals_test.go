@@ -71,6 +71,29 @@ func TestFailuresSpendNoBudget(t *testing.T) {
 	}
 }
 
+// TestUnknownMethodsSpendTheBudget: what a client can cause by itself has a bound, whatever the reason is called.
+func TestUnknownMethodsSpendTheBudget(t *testing.T) {
+	w := newWorld(t, servertest.Options{})
+	thaw := w.Clock.Freeze()
+	defer thaw()
+	from := w.Log.Size()
+	for range 700 {
+		_ = w.bank.Conn.Invoke(t.Context(), "/heyan.v1.VerificationService/Guess", &heyanv1.VerifyRequest{}, &heyanv1.VerifyResponse{})
+	}
+	each, exhausted := 0, 0
+	for _, r := range w.Records(from) {
+		switch r.Event {
+		case record.RPCUnknownMethod:
+			each++
+		case record.BudgetExhausted:
+			exhausted++
+		}
+	}
+	if each != 500 || exhausted != 1 {
+		t.Errorf("%d records of unknown methods, budget exhausted %d times; want 500 and 1", each, exhausted)
+	}
+}
+
 // TestHeartbeatCountsFailures: refusals are no failures of Heyan's.
 func TestHeartbeatCountsFailures(t *testing.T) {
 	w := newWorld(t, servertest.Options{})

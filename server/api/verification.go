@@ -7,7 +7,6 @@ import (
 	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/server/rpcerr"
 	"github.com/heyan-project/heyan/verifier"
-	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/usage"
 	"github.com/heyan-project/heyan/verifier/workday"
@@ -71,7 +70,7 @@ func (s *Verification) validate(ctx context.Context, request *verifier.Request) 
 	violations, purpose := s.d.Verifier.Validate(ctx, callerOf(ctx), request)
 	found := &heyanv1.Validation{Valid: len(violations) == 0, Purpose: purposeEnum.public(purpose)}
 	for _, f := range violations {
-		if kind := f.Kind(); kind == fault.Unavailable || kind == fault.Internal {
+		if f.Failure() {
 			return nil, f
 		}
 		found.Violations = append(found.Violations, rpcerr.Status(f, "").Proto())

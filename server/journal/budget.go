@@ -8,7 +8,7 @@ import (
 )
 
 // A client may be refused refusalBurst times at once and refusalRate times a second with a record for each. What failed
-// for a reason of Heyan's own, or was given up by the caller, is no refusal and spends nothing.
+// for a reason of Heyan's own spends nothing; what its caller gave up does, or a client could fill the log with it.
 // Above that its connection is closed and refusals are counted by client, method, reason and second.
 const (
 	refusalBurst = 500

@@ -193,7 +193,7 @@ var ErrSpent = errors.New("journal: the refusal budget is used up")
 func (i *Item) Refused(f *fault.Fault) (at ledger.Position, wait ledger.Wait, err error) {
 	r := i.call.record(i.event, f)
 	r.Processing = i.asked
-	if spend := i.call.Spend; spend != nil && r.Outcome.Kind == record.Denied && i.call.Principal.Kind == authn.Client {
+	if spend := i.call.Spend; spend != nil && f != nil && !f.Failure() && i.call.Principal.Kind == authn.Client {
 		if ok, err := spend(i.call, r.Outcome); err != nil {
 			return at, nil, err
 		} else if !ok {
@@ -226,7 +226,7 @@ type opened struct {
 // settled drops it where the outcome is known, and counts it where it is an answer. After a failure of the store, or a
 // panic, that is for the next start to find out.
 func (o *opened) settled(j *Journal, f *fault.Fault) {
-	if !o.is || f != nil && (f.Kind() == fault.Unavailable || f.Kind() == fault.Internal) {
+	if !o.is || f.Failure() {
 		return
 	}
 	o.is = false

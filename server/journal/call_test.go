@@ -172,12 +172,13 @@ func TestItemsSpend(t *testing.T) {
 		}
 		return err
 	}
-	must(t, errors.Join(refuse(nil), refuse(fault.New(fault.ConsentMissing))))
+	must(t, errors.Join(refuse(nil), refuse(fault.New(fault.StoreUnavailable)), refuse(fault.New(fault.InternalError))))
+	must(t, refuse(fault.New(fault.CallerCancelled)))
 	from := w.log.Size()
 	if err := refuse(fault.New(fault.FieldMissing)); !errors.Is(err, journal.ErrSpent) || w.log.Size() != from {
 		t.Errorf("above the budget: %v", err)
 	}
-	if !slices.Equal(spent, []string{"CONSENT_MISSING", "FIELD_MISSING"}) {
+	if !slices.Equal(spent, []string{"CALLER_CANCELLED", "FIELD_MISSING"}) {
 		t.Errorf("spent %q", spent)
 	}
 }

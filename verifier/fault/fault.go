@@ -85,6 +85,12 @@ func New(reason Reason) *Fault { return &Fault{Reason: reason} }
 // Kind returns the kind that the table gives to the fault's reason.
 func (f *Fault) Kind() Kind { return f.Reason.Row().Kind }
 
+// Failure tells that a part of Heyan could not work, apart from a gate that said no and a caller that gave up. Nil is no
+// failure.
+func (f *Fault) Failure() bool {
+	return f != nil && (f.Kind() == Unavailable || f.Kind() == Internal)
+}
+
 // Error implements error with the reason and names only.
 func (f *Fault) Error() string {
 	text := f.Reason.String()

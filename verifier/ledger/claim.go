@@ -62,7 +62,7 @@ type Seen struct {
 // Note puts a refusal on the list. It returns any other error, and what is no fault of the request.
 func (s *Seen) Note(err error) error {
 	var f *fault.Fault
-	if !errors.As(err, &f) || f.Kind() == fault.Unavailable || f.Kind() == fault.Internal {
+	if !errors.As(err, &f) || f.Failure() {
 		return err
 	}
 	s.Refusals = append(s.Refusals, f)

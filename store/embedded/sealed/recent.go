@@ -14,7 +14,7 @@ import (
 const (
 	// recentLines is how many cache lines a generation has: 512 KiB.
 	recentLines = 1 << 13
-	// recentKeys is how many keys fill it: 16 bits a key, and about one absent key in 200 taken for a recent one.
+	// recentKeys is how many keys fill it: 16 bits a key, and fewer than one absent key in 200 taken for a recent one.
 	recentKeys = recentLines * 512 / 16
 	// recentBits is how many bits a key sets in its line.
 	recentBits = 4
