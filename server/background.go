@@ -12,6 +12,7 @@ import (
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/account"
+	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/ledger"
 )
 
@@ -203,6 +204,9 @@ func (s *Server) lockCredential(ctx context.Context, id string) {
 	if _, err := s.Directory.PutCredential(ctx, credential, entry.Revision); err != nil {
 		s.logger.Error("locking a credential", "credential", id, "cause", err.Error())
 		return
+	}
+	if err := s.Store.Strike(ctx, ledger.Scope{Client: credential.Client, Credential: id}, fault.CredentialLocked); err != nil {
+		s.logger.Error("ending what a locked credential has under way", "credential", id, "cause", err.Error())
 	}
 	if _, err := s.journal.System(record.AuthLocked, func(r *record.Record) {
 		r.Object = record.Object{Type: "credential", ID: id}

@@ -31,6 +31,7 @@ import (
 
 	"github.com/heyan-project/heyan/verifier/consent"
 	"github.com/heyan-project/heyan/verifier/digest"
+	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/subject"
 	"github.com/heyan-project/heyan/verifier/usage"
@@ -91,7 +92,7 @@ type Ledger interface {
 	// Commit stores an answer under a claim: the verification, the links from its handles, the content digest,
 	// a new consent, the usage, all or nothing. It is conditional: where the consent of the claim was changed
 	// since (CONSENT_WITHDRAWN where it was withdrawn), or a restriction or a subject-wide act has come upon a
-	// handle (SUBJECT_UNAVAILABLE), nothing is stored, the claim is released, and the fault returned. Where an
+	// handle (SUBJECT_UNAVAILABLE), or the claim was struck (Strike's reason), nothing is stored, the claim is released, and the fault returned. Where an
 	// equal consent came on file meanwhile that consent.Check does not refuse, that one is used,
 	// c.Verification.Consent is set to it, and NewConsent dropped; where another person's came under the evidence →
 	// CONSENT_SUBJECT_MISMATCH.
@@ -101,6 +102,11 @@ type Ledger interface {
 	// Commit returns before the answer is durable; Wait returns when it is, and only then do twins see it and
 	// the reserves become used. If Wait fails the state is unknown and the engine stops.
 	Commit(ctx context.Context, c *ledger.Commit) (ledger.Wait, error)
+
+	// Strike takes from every open claim of a scope the right to commit: Commit answers why. From its return on no
+	// Commit of such a claim passes. It is how a suspension or a revocation binds what is past its gates: whoever
+	// changes what gates read changes it first and strikes then, and every caller of Begin reads it again after Begin.
+	Strike(ctx context.Context, scope ledger.Scope, why fault.Reason) error
 
 	// Release gives up a claim and its reserves. An unknown token is ignored.
 	Release(token ledger.Token)

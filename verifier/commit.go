@@ -60,7 +60,7 @@ func mode(test bool) string {
 // begin describes the claim.
 func (c *call) begin() *ledger.Begin {
 	b := &ledger.Begin{
-		Client: c.caller.Client, Request: c.requestKey, Content: c.contentDigest(),
+		Client: c.caller.Client, Credential: c.caller.Credential, Product: string(c.product.ID), Request: c.requestKey, Content: c.contentDigest(),
 		Handles: c.handles, Restrictions: c.restrictions, Lease: leaseTime, Now: c.now, Renewal: c.renewal,
 	}
 	if c.request.Consent != nil {

@@ -86,6 +86,23 @@ func (c *call) checkEntitlement(context.Context) *fault.Fault {
 	return nil
 }
 
+// checkAgain looks once more at what may have been stopped since the gates: the client, its credential, the entitlement.
+// A stop changes the directory first and strikes open claims then, so that it meets every call here or at its commit
+// (ME-1-stop-misuse).
+func (c *call) checkAgain() *fault.Fault {
+	fresh := c.Directory()
+	if fresh == c.directory {
+		return nil
+	}
+	if f := fresh.Access(c.caller.Client, c.caller.Credential, c.now); f != nil {
+		return f
+	}
+	if f := fresh.Entitlement(c.caller.Client, c.product.ID).Check(c.now); f != nil {
+		return f.With("product", string(c.product.ID))
+	}
+	return nil
+}
+
 // checkPurpose refuses a stated purpose that is not entitled. One that is not stated is settled with the
 // ground of the call, which may leave exactly one.
 func (c *call) checkPurpose(context.Context) *fault.Fault {

@@ -18,6 +18,8 @@ import (
 // Directory is what is on file of clients, as one immutable snapshot: every answer of one Directory fits the
 // others. Nil means that there is none.
 type Directory interface {
+	// Access returns why a client may not be served with a credential now, or nil.
+	Access(client, credential string, now time.Time) *fault.Fault
 	Entitlement(client string, id product.ID) *product.Entitlement
 	Notice(client, id string) *consent.Notice
 	LegalBasis(id string) *consent.LegalBasis
@@ -81,6 +83,8 @@ func New(c Config) *Verifier { return &Verifier{Config: c} }
 type Caller struct {
 	Client string
 	Test   bool // by a test credential: answered by the simulator, never billed
+	// Credential is what the client proved its identity with.
+	Credential string
 }
 
 // Field is one submitted value.
@@ -138,12 +142,16 @@ func (v *Verifier) Verify(ctx context.Context, caller Caller, request *Request, 
 	if err != nil {
 		return nil, at, err
 	}
-	if begun.Replay != nil {
+	c.token, c.stored = begun.Token, begun.Consent
+	f := c.checkAgain()
+	if f == nil && begun.Replay != nil {
 		answer, err = c.replay(begun.Replay, journal)
 		return answer, at, err
 	}
-	c.token, c.stored = begun.Token, begun.Consent
-	if f := c.checkStored(); f != nil {
+	if f == nil {
+		f = c.checkStored()
+	}
+	if f != nil {
 		v.Ledger.Release(c.token)
 		return nil, at, f
 	}

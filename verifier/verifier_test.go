@@ -445,3 +445,33 @@ func TestValidateLooksAtTheLedger(t *testing.T) {
 		}
 	}
 }
+
+// TestStoppedBetweenGatesAndClaim (ME-1-stop-misuse): what was stopped after the gates read it is found after the claim,
+// also by a replay.
+func TestStoppedBetweenGatesAndClaim(t *testing.T) {
+	for _, replayed := range []bool{false, true} {
+		for name, stop := range map[string]func(*directory){
+			"CLIENT_SUSPENDED":     func(d *directory) { d.stopped = fault.New(fault.ClientSuspended) },
+			"PRODUCT_NOT_ENTITLED": func(d *directory) { d.entitlements = nil },
+		} {
+			w := newWorld(t)
+			now := &w.directory
+			w.Config.Directory = func() verifier.Directory { return now }
+			w.ledger.during = func() {
+				fresh := w.directory
+				stop(&fresh)
+				now = &fresh
+			}
+			if replayed {
+				w.ledger.replay = &ledger.Verification{State: ledger.Active, ExpireTime: w.Now().Add(time.Hour)}
+			}
+			_, _, err := w.verify(lawful())
+			if err == nil || fault.Of(err).Reason.String() != name || w.source.asked != nil || w.journal.answered != nil {
+				t.Errorf("%s, replay %v: %v, asked %v", name, replayed, err, w.source.asked)
+			}
+			if w.ledger.released != 1 {
+				t.Errorf("%s: released %d times", name, w.ledger.released)
+			}
+		}
+	}
+}

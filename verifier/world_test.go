@@ -97,7 +97,10 @@ type directory struct {
 	bases        map[string]*consent.LegalBasis
 	acknowledged bool
 	renewal      time.Time
+	stopped      *fault.Fault
 }
+
+func (d *directory) Access(string, string, time.Time) *fault.Fault { return d.stopped }
 
 func (d *directory) Entitlement(client string, id product.ID) *product.Entitlement {
 	if client != "acme" {
@@ -119,13 +122,17 @@ type fakeLedger struct {
 	consent   *consent.Consent
 	committed *ledger.Commit
 	released  int
-	refuse    error // of Begin and Peek
-	lose      error // of Commit
-	flush     error // of Wait
+	during    func() // runs while a claim is made
+	refuse    error  // of Begin and Peek
+	lose      error  // of Commit
+	flush     error  // of Wait
 }
 
 func (f *fakeLedger) Begin(_ context.Context, b *ledger.Begin) (ledger.Begun, error) {
 	f.begun = b
+	if f.during != nil {
+		f.during()
+	}
 	if f.refuse != nil {
 		return ledger.Begun{}, f.refuse
 	}

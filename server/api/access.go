@@ -9,6 +9,7 @@ import (
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/verifier/account"
 	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/product"
 )
 
@@ -193,7 +194,7 @@ func entitled(s *directory.Snapshot, e *product.Entitlement) *fault.Fault {
 	return nil
 }
 
-// RevokeEntitlement ends one at once: the next call is refused.
+// RevokeEntitlement ends one at once: the next call is refused, and so is the commit of one that is under way.
 func (a *Access) RevokeEntitlement(ctx context.Context, req *heyanv1.RevokeEntitlementRequest) (*heyanv1.Entitlement, error) {
 	if f := a.d.text(ctx, "reason", req.GetReason()); f != nil {
 		return nil, f
@@ -212,6 +213,9 @@ func (a *Access) RevokeEntitlement(ctx context.Context, req *heyanv1.RevokeEntit
 		if _, err := a.d.Directory.PutEntitlement(ctx, after, entry.Revision); err != nil {
 			return nil, storeFault(err)
 		}
+	}
+	if err := a.d.strike(ctx, ledger.Scope{Client: after.Client, Product: string(after.Product)}, fault.ProductNotEntitled); err != nil {
+		return nil, err
 	}
 	changed(ctx, &before, &after)
 	return publicEntitlement(&after), nil

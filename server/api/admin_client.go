@@ -11,6 +11,7 @@ import (
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/account"
 	"github.com/heyan-project/heyan/verifier/fault"
+	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/role"
 )
 
@@ -121,7 +122,8 @@ func (a *Admin) ListClients(ctx context.Context, req *heyanv1.ListClientsRequest
 }
 
 // UpdateClient changes a client. Whoever is no system administrator may suspend, and nothing else
-// (ME-1-stop-misuse); a suspension binds every call that begins after it and ends the client's connections.
+// (ME-1-stop-misuse); a suspension binds every call that begins after it, and every commit of those under way, and
+// ends the client's connections.
 func (a *Admin) UpdateClient(ctx context.Context, req *heyanv1.UpdateClientRequest) (*heyanv1.Client, error) {
 	p, mask := req.GetClient(), req.GetUpdateMask().GetPaths()
 	call := journal.From(ctx)
@@ -177,6 +179,9 @@ func (a *Admin) UpdateClient(ctx context.Context, req *heyanv1.UpdateClientReque
 		return nil, storeFault(err)
 	}
 	if stops {
+		if err := a.d.strike(ctx, ledger.Scope{Client: after.ID}, fault.ClientSuspended); err != nil {
+			return nil, err
+		}
 		a.d.CloseSessions(authn.Client, after.ID)
 	}
 	changed(ctx, &before, &after)
@@ -217,6 +222,9 @@ func (a *Admin) CloseClient(ctx context.Context, req *heyanv1.CloseClientRequest
 		if revision, err = a.d.Directory.PutClient(ctx, after, revision); err != nil {
 			return nil, storeFault(err)
 		}
+	}
+	if err := a.d.strike(ctx, ledger.Scope{Client: after.ID}, fault.CredentialInvalid); err != nil {
+		return nil, err
 	}
 	a.d.CloseSessions(authn.Client, after.ID)
 	changed(ctx, &before, &after)

@@ -33,6 +33,7 @@ import (
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/field"
+	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/product"
 	"github.com/heyan-project/heyan/verifier/role"
 )
@@ -55,6 +56,11 @@ type Deps struct {
 	LastUsed func(credential string) time.Time
 	// Production demands what a development server does not: an address list for API keys.
 	Production bool
+}
+
+// strike makes a suspension or revocation, which the directory holds by now, bind what is past its gates.
+func (d *Deps) strike(ctx context.Context, scope ledger.Scope, why fault.Reason) error {
+	return storeFault(d.Store.Strike(ctx, scope, why))
 }
 
 // maxText is the longest text meant for people, in bytes.

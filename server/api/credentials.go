@@ -203,6 +203,9 @@ func (a *Admin) RevokeCredential(ctx context.Context, req *heyanv1.RevokeCredent
 			return nil, storeFault(err)
 		}
 	}
+	if err := a.d.strike(ctx, ledger.Scope{Client: after.Client, Credential: after.ID}, fault.CredentialInvalid); err != nil {
+		return nil, err
+	}
 	a.d.CloseSessions(authn.Client, after.Client)
 	changed(ctx, &before, &after)
 	return publicCredential(&after, a.d.Now()), nil

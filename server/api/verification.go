@@ -44,7 +44,7 @@ func (s *Verification) asked(r *verifier.Request) (product string, fields []stri
 // callerOf returns who asks.
 func callerOf(ctx context.Context) verifier.Caller {
 	p := caller(ctx)
-	return verifier.Caller{Client: p.ID, Test: p.Test}
+	return verifier.Caller{Client: p.ID, Test: p.Test, Credential: p.Credential}
 }
 
 // answer runs one request to its reply. at is the place of a record that says why an answer was withheld, on a

@@ -23,6 +23,7 @@ import (
 	"github.com/heyan-project/heyan/verifier/account"
 	"github.com/heyan-project/heyan/verifier/consent"
 	"github.com/heyan-project/heyan/verifier/dataset"
+	"github.com/heyan-project/heyan/verifier/fault"
 	"github.com/heyan-project/heyan/verifier/policy"
 	"github.com/heyan-project/heyan/verifier/product"
 	"github.com/heyan-project/heyan/verifier/role"
@@ -164,6 +165,22 @@ func (s *Snapshot) ClientByCertificate(key string) (id string, ok bool) {
 func (s *Snapshot) OperatorByCertificate(key string) (id string, ok bool) {
 	id, ok = s.index.operatorCertificates[key]
 	return id, ok
+}
+
+// Access implements verifier.Directory.
+func (s *Snapshot) Access(client, credential string, now time.Time) *fault.Fault {
+	owner, known := s.Clients[client]
+	if !known {
+		return fault.New(fault.CredentialInvalid)
+	}
+	if refused := owner.Value.Check(); refused != nil {
+		return refused
+	}
+	c, known := s.Credentials[credential]
+	if !known || c.Value.Client != client {
+		return fault.New(fault.CredentialInvalid)
+	}
+	return c.Value.Check(now)
 }
 
 // Entitlement implements verifier.Directory.

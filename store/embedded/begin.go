@@ -74,7 +74,7 @@ func (s *Store) tryBegin(b *ledger.Begin, now time.Time) (begun ledger.Begun, tw
 		return begun, nil, restricted()
 	}
 	cl := &claim{
-		key: requestKey{b.Client, b.Request}, expires: now.Add(b.Lease), content: b.Content,
+		key: requestKey{b.Client, b.Request}, credential: b.Credential, product: b.Product, expires: now.Add(b.Lease), content: b.Content,
 		handles: b.Handles, restrictions: b.Restrictions, evidence: b.Consent.Evidence, notice: b.Consent.Notice,
 	}
 	if err := s.beginConsent(b, now, cl, &begun); err != nil {

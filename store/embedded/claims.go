@@ -37,7 +37,9 @@ type requestKey struct {
 
 // claim is one request from Begin to its end.
 type claim struct {
-	key      requestKey
+	key                 requestKey
+	credential, product string
+
 	token    ledger.Token
 	expires  time.Time
 	counters []*counter

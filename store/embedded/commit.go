@@ -198,6 +198,18 @@ func (w *committing) wait() error {
 	return nil
 }
 
+// Strike takes the right to commit from the open claims of a scope. What holds acts now has been applied before.
+func (s *Store) Strike(_ context.Context, scope ledger.Scope, why fault.Reason) error {
+	if err := s.gate.enter(); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	s.acts.Lock()
+	defer s.acts.Unlock()
+	s.claims.strike(why, func(cl *claim) bool { return scope.Holds(cl.key.client, cl.credential, cl.product) })
+	return nil
+}
+
 // Release gives up a claim.
 func (s *Store) Release(token ledger.Token) {
 	if s.gate.enter() == nil {

@@ -132,6 +132,34 @@ func commitSubject(e *env) {
 	e.verify(fresh) // whoever agrees anew is served
 }
 
+func commitStruck(e *env) {
+	open := func(client, id, credential, product string) *ledger.Commit {
+		b := e.requestOf(client, id, id)
+		b.Credential, b.Product = credential, product
+		return e.answer(b, e.claim(b))
+	}
+	strike := func(scope ledger.Scope, why fault.Reason, struck *ledger.Commit) {
+		e.Helper()
+		e.must(e.store.Strike(e.ctx, scope, why))
+		wait, err := e.store.Commit(e.ctx, struck)
+		if err == nil {
+			e.must(wait())
+		}
+		e.refused(err, why)
+		_, err = e.store.Verification(e.ctx, struck.Verification.Client, struck.Verification.ID)
+		e.wants(err, store.ErrNotFound)
+	}
+	one, two, three := open(acme, "r", "key-1", "id2"), open(acme, "s", "key-2", "id2"), open(acme, "t", "key-2", "phone2")
+	other := open("other", "o", "key-1", "id2")
+	strike(ledger.Scope{Client: acme, Credential: "key-1"}, fault.CredentialInvalid, one)
+	strike(ledger.Scope{Client: acme, Product: "phone2"}, fault.ProductNotEntitled, three)
+	e.commit(two)
+	strike(ledger.Scope{Client: acme}, fault.ClientSuspended, open(acme, "u", "key-2", "id2"))
+	e.commit(other)
+	e.commit(open(acme, "v", "key-2", "id2")) // what is claimed afterwards is for its caller's gates
+	e.counter(quota, 3, 0)
+}
+
 func commitCreated(e *env) {
 	b := e.request("r")
 	c := e.answer(b, e.claim(b))

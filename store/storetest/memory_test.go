@@ -427,6 +427,19 @@ func (m *memory) file(c *consent.Consent, evidence digest.Digest, handles []subj
 	m.consents[idOf(c)] = f
 }
 
+func (m *memory) Strike(_ context.Context, scope ledger.Scope, why fault.Reason) error {
+	unlock, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if m.is("a credential is struck for all") {
+		scope.Credential = ""
+	}
+	m.strike(why, func(h *held) bool { return scope.Holds(h.Client, h.Credential, h.Product) })
+	return nil
+}
+
 func (m *memory) Release(token ledger.Token) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

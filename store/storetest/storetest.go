@@ -103,6 +103,7 @@ var cases = []struct {
 	{"commit/tombstone meanwhile", commitTombstone},
 	{"commit/restricted meanwhile", commitRestricted},
 	{"commit/subject withdrawn meanwhile", commitSubject},
+	{"commit/struck meanwhile", commitStruck},
 	{"commit/consent created meanwhile", commitCreated},
 	{"commit/evidence taken by another person", commitEvidenceTaken},
 	{"commit/not an open claim", commitToken},

@@ -51,6 +51,7 @@ var broken = map[string]string{
 	"commit/tombstone meanwhile":              "Commit ignores tombstones",
 	"commit/restricted meanwhile":             "Commit ignores restrictions",
 	"commit/subject withdrawn meanwhile":      "Commit ignores acts on a person",
+	"commit/struck meanwhile":                 "a credential is struck for all",
 	"commit/consent created meanwhile":        "equal consents are put on file twice",
 	"commit/evidence taken by another person": "evidence is not looked at again",
 	"commit/not an open claim":                "any token commits",

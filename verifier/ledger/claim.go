@@ -29,6 +29,8 @@ type ConsentUse struct {
 // Begin is a request to be claimed.
 type Begin struct {
 	Client       string
+	Credential   string        // that the client called with
+	Product      string        // that it asked for
 	Request      digest.Digest // of request_id, keyed
 	Content      digest.Digest // of the content, keyed by client and request_id
 	Consent      ConsentUse
@@ -38,6 +40,14 @@ type Begin struct {
 	Lease        time.Duration // how long the claim lasts without a commit
 	Now          time.Time
 	Renewal      time.Time // a consent on file obtained before needs renewal
+}
+
+// Scope selects claims: those of a client, and of one credential or product of it where that is set.
+type Scope struct{ Client, Credential, Product string }
+
+// Holds reports whether a claim is in the scope.
+func (s Scope) Holds(client, credential, product string) bool {
+	return s.Client == client && (s.Credential == "" || s.Credential == credential) && (s.Product == "" || s.Product == product)
 }
 
 // Token is the right to commit or release one claim. The zero Token is invalid.
