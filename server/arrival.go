@@ -31,8 +31,9 @@ type arrival struct {
 	ctx    context.Context
 	cancel context.CancelFunc // ends the wait for the message
 	timer  *time.Timer
-	stay   func() bool // the call goes on: its end is no longer the end of the wait
-	taken  atomic.Bool // by the chain, when the message has come, or by whoever cuts the call
+	stay   func() bool   // the call goes on: its end is no longer the end of the wait
+	taken  atomic.Bool   // by the chain, when the message has come, or by whoever cuts the call
+	ended  chan struct{} // closed when a call that was cut has its record
 }
 
 type arrivalKey struct{}
@@ -49,7 +50,7 @@ const brief = time.Minute
 func (s *Server) headers(ctx context.Context, info *tap.Info) (_ context.Context, err error) {
 	defer func() {
 		if caught := recover(); caught != nil {
-			err = rpcerr.Status(s.caught(caught), "").Err()
+			err = s.turnAway(ctx, info.FullMethodName, s.caught(caught))
 		}
 	}()
 	r, known := rules[info.FullMethodName]
@@ -108,16 +109,34 @@ func (s *Server) identity(ctx context.Context) (authn.Principal, *fault.Fault) {
 	return s.authenticator.Authenticate(ctx, s.peer(ctx), authorization(ctx))
 }
 
-// arrivals are the unary calls whose message has not come yet.
+// arrivals are the unary calls whose message has not come yet, and those that were cut, until they have their record.
 type arrivals struct {
 	mu   sync.Mutex
 	open map[*arrival]struct{}
 }
 
+func (a *arrivals) forget(call *arrival) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.open, call)
+}
+
+// older returns those that have been open for a while.
+func (a *arrivals) older(age time.Duration) (list []*arrival) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for call := range a.open {
+		if time.Since(call.begun) >= age {
+			list = append(list, call)
+		}
+	}
+	return list
+}
+
 // expect bounds how long a unary call may be open without a message, and sees to it that one that ends before its
 // message has come leaves a record, and nothing else.
 func (s *Server) expect(ctx context.Context, a *arrival) context.Context {
-	a.begun = time.Now()
+	a.begun, a.ended = time.Now(), make(chan struct{})
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	s.arrivals.mu.Lock()
 	defer s.arrivals.mu.Unlock()
@@ -132,11 +151,11 @@ func (s *Server) take(a *arrival) bool {
 	if !a.taken.CompareAndSwap(false, true) {
 		return false
 	}
-	s.arrivals.mu.Lock()
-	delete(s.arrivals.open, a)
+	s.arrivals.mu.Lock() // expect may not have set both yet
+	timer, stay := a.timer, a.stay
 	s.arrivals.mu.Unlock()
-	a.timer.Stop()
-	a.stay()
+	timer.Stop()
+	stay()
 	return true
 }
 
@@ -148,19 +167,23 @@ func (s *Server) arrived(ctx context.Context) (release func(), err error) {
 		return func() {}, nil
 	}
 	if !s.take(a) {
+		<-a.ended
 		return nil, status.FromContextError(context.Canceled).Err() // and has its record
 	}
+	s.arrivals.forget(a)
 	return a.cancel, nil
 }
 
 // cut ends a unary call whose message has not come, with its record. Its caller, if it is there, is told CANCELLED by
-// grpc-go.
+// grpc-go, when the record is durable or could not be written.
 func (s *Server) cut(a *arrival, why *fault.Fault) {
 	if !s.take(a) {
 		return
 	}
+	defer s.arrivals.forget(a)
+	defer close(a.ended)
+	defer a.cancel()
 	_, call, r, refused := s.admit(context.WithoutCancel(a.ctx), a.method)
-	a.cancel()
 	if refused == nil {
 		refused = why
 	}
@@ -174,16 +197,19 @@ func (s *Server) cut(a *arrival, why *fault.Fault) {
 
 // cutWaiting cuts the unary calls that a stop would wait for and that have sent nothing for a while.
 func (s *Server) cutWaiting(older time.Duration) {
-	var waiting []*arrival
-	s.arrivals.mu.Lock()
-	for a := range s.arrivals.open {
-		if time.Since(a.begun) >= older {
-			waiting = append(waiting, a)
-		}
-	}
-	s.arrivals.mu.Unlock()
-	for _, a := range waiting {
+	for _, a := range s.arrivals.older(older) {
 		s.cut(a, fault.New(fault.ShuttingDown).WithRetryAfter(time.Second))
+	}
+}
+
+// cutRest cuts what is left when every connection is closed, and returns when all that was cut has its record.
+func (s *Server) cutRest() {
+	rest := s.arrivals.older(0)
+	s.cutWaiting(0)
+	for _, a := range rest {
+		if a.taken.Load() { // by a cut: every handler has ended, and what one took is forgotten
+			<-a.ended
+		}
 	}
 }
 

@@ -2,7 +2,9 @@ package server_test
 
 import (
 	"context"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,6 +85,42 @@ func TestACallWithoutItsMessage(t *testing.T) {
 	}
 	if seen, _ := verify(w.bank.Conn, w.Request("next", 1)); seen.Code != codes.OK {
 		t.Errorf("a call with its message: %v", seen.Err)
+	}
+}
+
+// TestACallThatIsCutHasItsRecordFirst: its caller hears of the end when the record is durable, and a defect while it is
+// written ends neither the process nor the wait.
+func TestACallThatIsCutHasItsRecordFirst(t *testing.T) {
+	var armed, released atomic.Bool
+	var broken atomic.Bool
+	output := &buffer{}
+	w := newWorld(t, servertest.Options{Silence: 200 * time.Millisecond, LogOutput: output, OnRecord: func() {
+		switch {
+		case broken.Load():
+			panic("no luck")
+		case armed.Load():
+			time.Sleep(100 * time.Millisecond)
+			released.Store(true)
+		}
+	}})
+	if seen, _ := verify(w.bank.Conn, w.Request("first", 1)); seen.Code != codes.OK { // the connection is logged in
+		t.Fatal(seen.Err)
+	}
+	armed.Store(true)
+	from := w.Log.Size()
+	if seen := announced(w.bank.Conn, unary, 0); seen.Code != codes.Canceled || !released.Load() {
+		t.Errorf("ended with %v, its record begun: %v", seen.Err, released.Load())
+	}
+	if got := servertest.Brief(w.Calls(from)); len(got) != 1 || got[0] != "verification.verify FAILED DEADLINE_REACHED" {
+		t.Errorf("recorded %q", got)
+	}
+	broken.Store(true)
+	if seen := announced(w.bank.Conn, unary, 0); seen.Code != codes.Canceled || w.Waiting() != 0 {
+		t.Errorf("with a panic: ended with %v, %d waiting", seen.Err, w.Waiting())
+	}
+	broken.Store(false)
+	if seen, _ := verify(w.bank.Conn, w.Request("next", 1)); seen.Code != codes.OK || !strings.Contains(output.String(), "panic") {
+		t.Errorf("afterwards: %v; the operator's log:\n%s", seen.Err, output.String())
 	}
 }
 

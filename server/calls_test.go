@@ -136,8 +136,10 @@ func TestPanics(t *testing.T) {
 // process.
 func TestPanicInTheHeaders(t *testing.T) {
 	output := &buffer{}
-	w := servertest.Start(t, servertest.Options{LogOutput: output})
+	m := &tally{}
+	w := servertest.Start(t, servertest.Options{LogOutput: output, Metrics: m})
 	w.BreakHeaders()
+	from := w.Log.Size()
 	key := "hk_" + servertest.Person(1).GetIdNumber()
 	for range 2 {
 		conn := w.WithKey(key)
@@ -147,6 +149,16 @@ func TestPanicInTheHeaders(t *testing.T) {
 	}
 	if text := output.String(); strings.Contains(text, key) || !strings.Contains(text, "panic") || !strings.Contains(text, "(*Server).headers") {
 		t.Errorf("the operator's log:\n%s", text)
+	}
+	must(t, w.Flush())
+	var counted uint64
+	for _, r := range w.Calls(from) {
+		if r.Outcome.Reason == "INTERNAL" && r.Tally != nil {
+			counted += r.Tally.Count
+		}
+	}
+	if started, handled := m.calls(); counted != 2 || started != 2 || handled != 2 {
+		t.Errorf("counted %d in the log, %d begun and %d ended in the metrics", counted, started, handled)
 	}
 }
 

@@ -55,10 +55,7 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	message, _ := request.(proto.Message)
 	call.Traffic.BytesIn, call.Traffic.MessagesIn = uint64(codec.Size(message)), 1
 	if refused == nil {
-		refused = s.checkMessage(call, message)
-	}
-	if refused == nil {
-		refused = s.allow(call, r, calls(message))
+		refused = s.check(call, r, message)
 	}
 	if refused == nil {
 		response, refused = s.handle(ctx, request, handler)
@@ -83,13 +80,18 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	return response, err
 }
 
+// check is the gates of a unary call between its identity and its handler.
+func (s *Server) check(call *journal.Call, r rule, message proto.Message) (refused *fault.Fault) {
+	defer s.recovered(&refused)
+	if refused := s.checkMessage(call, message); refused != nil {
+		return refused
+	}
+	return s.allow(call, r, calls(message))
+}
+
 // handle runs the handler and turns whatever it answers into a fault.
 func (s *Server) handle(ctx context.Context, request any, handler grpc.UnaryHandler) (response any, refused *fault.Fault) {
-	defer func() {
-		if caught := recover(); caught != nil {
-			response, refused = nil, s.caught(caught)
-		}
-	}()
+	defer s.recovered(&refused)
 	response, err := handler(ctx, request)
 	return response, interrupted(ctx, rpcerr.FromError(err))
 }
@@ -114,6 +116,13 @@ func interrupted(ctx context.Context, refused *fault.Fault) *fault.Fault {
 // ownTimer is how long before its deadline a call that is cancelled counts as one whose time was over.
 const ownTimer = 100 * time.Millisecond
 
+// recovered ends a panic with a fault. It has to be deferred itself.
+func (s *Server) recovered(refused **fault.Fault) {
+	if caught := recover(); caught != nil {
+		*refused = s.caught(caught)
+	}
+}
+
 // caught turns a panic into an opaque fault. The panic's value may quote a request, so only its type and the
 // stack, which holds no values, are logged.
 func (s *Server) caught(value any) *fault.Fault {
@@ -123,36 +132,41 @@ func (s *Server) caught(value any) *fault.Fault {
 	return fault.New(fault.InternalError)
 }
 
-// admit begins a call: connection, identity.
-func (s *Server) admit(ctx context.Context, method string) (context.Context, *journal.Call, rule, *fault.Fault) {
+// admit begins a call: connection, identity. A panic over them ends the call, not the process.
+func (s *Server) admit(ctx context.Context, method string) (_ context.Context, call *journal.Call, r rule, refused *fault.Fault) {
 	s.metrics.Started(method)
 	s.calls.Add(1)
 	r, known := rules[method]
-	call := &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: codeOf, Spend: s.spend, ItemRefused: s.noteItem}
+	call = &journal.Call{Journal: s.journal, Connection: s.connection(ctx), Method: method, Event: r.event, Start: s.now(), Codes: codeOf, Spend: s.spend, ItemRefused: s.noteItem}
 	s.trace(call)
 	ctx = journal.With(ctx, call)
 	if !known {
 		call.Method, call.Event = "", record.RPCUnknownMethod
 	}
-	principal, refused := s.identity(ctx)
-	call.Principal = principal
+	return ctx, call, r, s.enter(ctx, call, r, known)
+}
+
+// enter finds out who calls, and logs the connection in.
+func (s *Server) enter(ctx context.Context, call *journal.Call, r rule, known bool) (refused *fault.Fault) {
+	defer s.recovered(&refused)
+	call.Principal, refused = s.identity(ctx)
 	switch {
 	case !known:
-		return ctx, call, r, fault.New(fault.MethodUnknown)
+		return fault.New(fault.MethodUnknown)
 	case s.draining.Load() && !r.quiet:
-		return ctx, call, r, fault.New(fault.ShuttingDown).WithRetryAfter(time.Second)
+		return fault.New(fault.ShuttingDown).WithRetryAfter(time.Second)
 	case refused == nil && r.quiet:
-		return ctx, call, r, nil // no record, and so no log-in: health answers while the log does not
+		return nil // no record, and so no log-in: health answers while the log does not
 	case refused == nil:
-		return ctx, call, r, fault.Of(s.login(ctx, call))
-	case principal.Kind == authn.Stranger && r.anonymous:
-		return ctx, call, r, nil
+		return fault.Of(s.login(ctx, call))
+	case call.Principal.Kind == authn.Stranger && r.anonymous:
+		return nil
 	}
 	call.Event = record.AuthFailed
 	if refused.Reason == fault.CredentialLocked {
 		call.Event = record.AuthLocked
 	}
-	return ctx, call, r, refused
+	return refused
 }
 
 // checkMessage turns what the codec found into a refusal.
@@ -206,6 +220,7 @@ func (s *Server) allow(call *journal.Call, r rule, calls int) *fault.Fault {
 // It replaces the outcome by LOG_UNAVAILABLE where the record cannot be written.
 func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at string, outcome *fault.Fault) {
 	defer func() { s.note(call, at, outcome) }()
+	defer s.recovered(&outcome)
 	if refused != nil && refused.Reason == fault.LogUnavailable {
 		return "", refused
 	}
@@ -313,13 +328,7 @@ func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamSer
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	if refused == nil {
-		refused = s.allow(call, r, 1)
-	}
-	if refused == nil && !r.quiet && call.Principal.Kind != authn.Stranger {
-		// The opening is on record before the first byte leaves.
-		if _, err := call.Note(record.StreamOpened, nil); err != nil {
-			refused = fault.Of(err)
-		}
+		refused = s.open(call, r)
 	}
 	if refused == nil {
 		stream := &checkedStream{ServerStream: raw, ctx: ctx, end: end, call: call, server: s}
@@ -340,14 +349,20 @@ func (s *Server) stream(service any, raw grpc.ServerStream, info *grpc.StreamSer
 	return err
 }
 
+// open is the gates of a stream after its identity. Its opening is on record before the first byte leaves.
+func (s *Server) open(call *journal.Call, r rule) (refused *fault.Fault) {
+	defer s.recovered(&refused)
+	if refused := s.allow(call, r, 1); refused != nil || r.quiet || call.Principal.Kind == authn.Stranger {
+		return refused
+	}
+	_, err := call.Note(record.StreamOpened, nil)
+	return fault.Of(err)
+}
+
 func (s *Server) handleStream(service any, stream *checkedStream, handler grpc.StreamHandler) (refused *fault.Fault) {
 	s.streams.Store(stream, nil)
 	defer s.streams.Delete(stream)
-	defer func() {
-		if caught := recover(); caught != nil {
-			refused = s.caught(caught)
-		}
-	}()
+	defer s.recovered(&refused)
 	err := handler(service, stream)
 	var why *fault.Fault
 	switch {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -16,6 +17,7 @@ type tally struct {
 	servertest.Uncounted
 	mu                       sync.Mutex
 	verified, received, sent int
+	started, handled         int
 }
 
 func (m *tally) add(to *int) {
@@ -27,6 +29,15 @@ func (m *tally) add(to *int) {
 func (m *tally) Verified(product.ID, product.Verdict, product.Billing, bool) { m.add(&m.verified) }
 func (m *tally) Received(string)                                             { m.add(&m.received) }
 func (m *tally) Sent(string)                                                 { m.add(&m.sent) }
+
+func (m *tally) Started(string)                            { m.add(&m.started) }
+func (m *tally) Handled(string, codes.Code, time.Duration) { m.add(&m.handled) }
+
+func (m *tally) calls() (started, handled int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.started, m.handled
+}
 
 func (m *tally) answers() int {
 	m.mu.Lock()

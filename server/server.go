@@ -267,6 +267,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	s.drain(ctx, graceful)
 	<-graceful
+	s.cutRest()
 	s.background.Wait()
 	err := errors.Join(s.flush(), s.mark(context.WithoutCancel(ctx)))
 	if s.log.Healthy() == nil {
