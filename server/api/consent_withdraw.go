@@ -89,13 +89,17 @@ func (s *Consent) withdrawID(ctx context.Context, text string, now time.Time) ([
 // withdrawEvidence withdraws by evidence. Where none is on file it leaves a mark that later uses meet, and the
 // record says so.
 func (s *Consent) withdrawEvidence(ctx context.Context, m *heyanv1.Evidence, now time.Time) ([]*consent.Consent, error) {
-	notice, evidence, refused := s.evidence(ctx, m)
+	notice, keys, refused := s.evidence(ctx, m)
 	if refused != nil {
 		return nil, refused
 	}
-	withdrawn, err := s.d.Store.WithdrawEvidence(ctx, evidence, notice.ID, now)
-	if err != nil {
-		return nil, storeFault(err)
+	var withdrawn []*consent.Consent
+	for _, key := range keys {
+		under, err := s.d.Store.WithdrawEvidence(ctx, key, notice.ID, now)
+		if err != nil {
+			return nil, storeFault(err)
+		}
+		withdrawn = append(withdrawn, under...)
 	}
 	if len(withdrawn) == 0 {
 		call := journal.From(ctx)
@@ -145,21 +149,27 @@ func (s *Consent) noteOnly(ctx context.Context, withdrawn []*consent.Consent) {
 	}
 }
 
-// evidence reads an evidence: the notice, and the digest that the reference was kept as. The notice has to be on
-// file, because a mark keeps its id, which must not be just any text that somebody sent.
-func (s *Consent) evidence(ctx context.Context, m *heyanv1.Evidence) (notice *consent.Notice, key digest.Digest, refused *fault.Fault) {
+// evidence reads an evidence: the notice, and the digests that the reference may be kept as, for a client one and for an
+// officer those of live and of test consents. The notice has to be on file, because a mark keeps its id, which must not
+// be just any text that somebody sent.
+func (s *Consent) evidence(ctx context.Context, m *heyanv1.Evidence) (notice *consent.Notice, keys []digest.Digest, refused *fault.Fault) {
 	if m.GetNotice() == "" {
-		return nil, key, fault.New(fault.FieldMissing).WithField("evidence.notice", "")
+		return nil, nil, fault.New(fault.FieldMissing).WithField("evidence.notice", "")
 	}
 	if refused = reference("evidence.evidence_ref", m.GetEvidenceRef()); refused != nil {
-		return nil, key, refused
+		return nil, nil, refused
 	}
 	client, refused := s.clientOf(ctx, "evidence.client", m.GetClient())
 	if refused != nil {
-		return nil, key, refused
+		return nil, nil, refused
 	}
 	if notice = s.d.Directory.Now().Notice(client, m.GetNotice()); notice == nil {
-		return nil, key, notFound().WithField("evidence.notice", "NOT_ON_FILE")
+		return nil, nil, notFound().WithField("evidence.notice", "NOT_ON_FILE")
 	}
-	return notice, verifier.EvidenceKey(s.d.Keys, verifier.Owner(client, caller(ctx).Test), m.GetEvidenceRef()), nil
+	p := caller(ctx)
+	keys = []digest.Digest{verifier.EvidenceKey(s.d.Keys, verifier.Owner(client, p.Test), m.GetEvidenceRef())}
+	if p.Kind != authn.Client {
+		keys = append(keys, verifier.EvidenceKey(s.d.Keys, verifier.Owner(client, true), m.GetEvidenceRef()))
+	}
+	return notice, keys, nil
 }

@@ -77,8 +77,17 @@ func TestConsentsOfTwoWorlds(t *testing.T) {
 	if active("live") || !active("test") {
 		t.Errorf("after a withdrawal by a live credential: live %v, test %v", active("live"), active("test"))
 	}
+	found := accepted(t, run(w, officer, service.GetConsent, &heyanv1.GetConsentRequest{Evidence: evidenceOf("another", "acme")}))
+	if found.GetId() != consents["test"].GetId() {
+		t.Errorf("the officer finds %v by evidence", found)
+	}
+	withdrawn := accepted(t, run(w, officer, service.WithdrawConsent, withdrawRequest(evidenceOf("another", "acme"), "")))
+	if active("test") || len(withdrawn.GetConsents()) != 1 {
+		t.Errorf("the officer withdrew %v by evidence", withdrawn.GetConsents())
+	}
+	consents["test"] = agreed(w, test, consentRequest("third"))
 	got := accepted(t, run(w, officer, service.WithdrawConsent, withdrawRequest(proto.Clone(person), "acme")))
-	if active("test") || len(got.GetConsents()) != 3 {
+	if active("test") || len(got.GetConsents()) != 4 {
 		t.Errorf("the officer withdrew %v", got.GetConsents())
 	}
 }
