@@ -98,12 +98,14 @@ func (a *Authenticator) Authenticate(ctx context.Context, peer Peer, authorizati
 }
 
 // certificate looks up a verified certificate, under each CA certificate that issued it and each of its names: a CA whose
-// own certificate was renewed or cross-signed has several, and people may be bound to any. A connection without one is a
-// stranger and no refusal.
+// own certificate was renewed or cross-signed has several, and people may be bound to any. A binding that has lapsed
+// leaves the way to one that has not. A connection without a certificate is a stranger and no refusal.
 func (a *Authenticator) certificate(s *directory.Snapshot, peer Peer, now time.Time) (Principal, *fault.Fault) {
 	if len(peer.Issuers) == 0 {
 		return Principal{}, nil
 	}
+	lapsed, why := Principal{Fingerprint: peer.Fingerprint}, fault.New(fault.CredentialInvalid).
+		WithHint("The certificate is valid, but nobody is bound to its issuer and name.")
 	for _, name := range peer.Names {
 		for _, issuer := range peer.Issuers {
 			key := directory.CertificateKey(issuer, name)
@@ -118,13 +120,15 @@ func (a *Authenticator) certificate(s *directory.Snapshot, peer Peer, now time.T
 				continue
 			}
 			if refused == nil && !peer.NotAfter.IsZero() && now.After(peer.NotAfter) {
-				refused = fault.New(fault.CredentialExpired).WithHint("The certificate has ended. Renew it and connect again.")
+				return p, fault.New(fault.CredentialExpired).WithHint("The certificate has ended. Renew it and connect again.")
 			}
-			return p, refused
+			if refused == nil || refused.Reason != fault.CredentialExpired {
+				return p, refused
+			}
+			lapsed, why = p, refused
 		}
 	}
-	return Principal{Fingerprint: peer.Fingerprint}, fault.New(fault.CredentialInvalid).
-		WithHint("The certificate is valid, but nobody is bound to its issuer and name.")
+	return lapsed, why
 }
 
 // operator checks an operator whose certificate was verified.

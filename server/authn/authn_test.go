@@ -165,6 +165,12 @@ func TestWhoCalls(t *testing.T) {
 	w.client(account.Client{ID: "gone", State: account.Closed})
 	w.client(account.Client{ID: "office", AllowedSources: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}})
 	w.certificate("c-bank", "bank", "spiffe://bank")
+	w.certificate("c-old", "bank", "spiffe://renewed")
+	old := w.Now().Credentials["c-old"]
+	old.Value.ExpireTime = now
+	_, err := w.PutCredential(t.Context(), old.Value, old.Revision)
+	must(t, err)
+	w.credential(account.Credential{ID: "c-new", Client: "bank", Kind: account.Certificate, IssuerSHA256: other, SubjectAltName: "spiffe://renewed"})
 	w.operator(role.Operator{ID: "auditor", SubjectAltName: "spiffe://auditor"})
 	w.operator(role.Operator{ID: "lapsed", SubjectAltName: "spiffe://lapsed", ExpireTime: now})
 	bank, _ := w.key(account.Credential{Client: "bank"})
@@ -195,6 +201,8 @@ func TestWhoCalls(t *testing.T) {
 		{"the same name by another CA", peer(outside, other, "spiffe://bank"), "", authn.Stranger, "", fault.CredentialInvalid},
 		{"a certificate of a CA that was renewed", peer(outside, other+" "+ca, "spiffe://bank"), "", authn.Client, "bank", 0},
 		{"an operator of a CA that was renewed", peer(outside, other+" "+ca, "https://x", "spiffe://auditor"), "", authn.Operator, "auditor", 0},
+		{"a certificate whose binding to one of its CAs has lapsed", peer(outside, ca+" "+other, "spiffe://renewed"), "", authn.Client, "bank", 0},
+		{"a certificate whose only binding has lapsed", peer(outside, ca, "spiffe://renewed"), "", authn.Client, "bank", fault.CredentialExpired},
 		{"a certificate on its last instant", ending(peer(outside, ca, "spiffe://bank"), now), "", authn.Client, "bank", 0},
 		{"a certificate that has ended since", ending(peer(outside, ca, "spiffe://bank"), now.Add(-1)), "", authn.Client, "bank", fault.CredentialExpired},
 		{"an operator's certificate that has ended since", ending(peer(outside, ca, "spiffe://auditor"), now.Add(-1)), "", authn.Operator, "auditor", fault.CredentialExpired},

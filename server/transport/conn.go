@@ -145,6 +145,7 @@ func certificate(state tls.ConnectionState) *Certificate {
 			c.Issuers = append(c.Issuers, issuer)
 		}
 	}
+	slices.Sort(c.Issuers) // the order of chains means nothing
 	for _, uri := range leaf.URIs {
 		c.URIs = append(c.URIs, uri.String())
 	}
