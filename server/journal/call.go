@@ -130,11 +130,25 @@ func (c *Call) Finish(f *fault.Fault) (ledger.Position, error) {
 		return c.at, nil
 	}
 	at, err := c.Journal.Write(c.record(c.Event, f))
+	if fault.Is(err, fault.InternalError) {
+		return ledger.Position{}, c.finishBare(err)
+	}
 	if err != nil {
 		return ledger.Position{}, err
 	}
 	c.Use(at)
 	return at, nil
+}
+
+// finishBare writes what is left where a defect made a record that the format refuses: that there was a call, of whom and
+// from where, and that it failed. It returns what the call is answered with.
+func (c *Call) finishBare(why error) error {
+	bare := Call{Journal: c.Journal, Principal: c.Principal, Method: c.Method, Start: c.Start, Trace: c.Trace, Codes: c.Codes}
+	bare.Connection.Session, bare.Connection.Source = c.Connection.Session, c.Connection.Source
+	if _, err := c.Journal.Write(bare.record(c.Event, fault.Of(why))); err != nil {
+		return err
+	}
+	return why
 }
 
 // Note writes a further record of the call: an approval, a stream's opening.

@@ -242,3 +242,22 @@ func TestOutcomes(t *testing.T) {
 		t.Errorf("success: %+v", got)
 	}
 }
+
+// TestARecordThatTheFormatRefuses leaves one that says that there was a call and that it failed.
+func TestARecordThatTheFormatRefuses(t *testing.T) {
+	w := newWorld(t)
+	from := w.log.Size()
+	c := clientCall(w)
+	c.SetObject("no text of a record", "x")
+	_, err := c.Finish(nil)
+	if !fault.Is(err, fault.InternalError) {
+		t.Errorf("finished with %v", err)
+	}
+	records := w.records(from)
+	if got := brief(records); !slices.Equal(got, []string{"verification.verify FAILED"}) {
+		t.Fatalf("recorded %q", got)
+	}
+	if r := records[0]; r.Actor.ID != "bank" || r.Action != "/m" || r.Outcome.Reason != fault.InternalError.String() || r.Object.Type != "" {
+		t.Errorf("recorded %+v", r)
+	}
+}
