@@ -39,7 +39,8 @@ type Conn struct {
 	strangers int      // calls that are open, see Enter
 
 	identified atomic.Bool
-	forget     func() // takes it out of the connections without an identity
+	stranger   *stranger // what it counts as until it is identified; nil where it presented a certificate
+	hangUp     func()    // closes it
 }
 
 // A connection that nobody with an identity has used may have maxCalls calls open at a time, and send maxBytes, with
@@ -49,12 +50,26 @@ const (
 	maxBytes = 512 << 10
 )
 
+// begin says that the session can take calls, and how it is closed.
+func (c *Conn) begin(unknown *stranger, hangUp func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stranger, c.hangUp = unknown, hangUp
+	if c.identified.Load() {
+		unknown.forget()
+	} else if c.strangers == 0 {
+		unknown.rest(hangUp)
+	}
+}
+
 // Identify notes that a call came whose caller has an identity: the connection no longer counts among those of
 // strangers. Again it is cheap.
 func (c *Conn) Identify() {
 	if !c.identified.Load() && c.identified.CompareAndSwap(false, true) {
 		c.wire.limit.Store(0)
-		c.forget()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.stranger.forget()
 	}
 }
 
@@ -67,6 +82,7 @@ func (c *Conn) Enter() bool {
 	}
 	c.strangers++
 	if c.strangers == 1 && !c.identified.Load() {
+		c.stranger.stir()
 		c.wire.limit.Store(c.wire.in.Load() + maxBytes)
 	}
 	return true
@@ -78,6 +94,7 @@ func (c *Conn) Leave() {
 	defer c.mu.Unlock()
 	if c.strangers--; c.strangers == 0 {
 		c.wire.limit.Store(0)
+		c.stranger.rest(c.hangUp)
 	}
 }
 

@@ -9,7 +9,7 @@
 // Each accepted connection is observed exactly once: as a failed handshake, or as an opened session, and then
 // once more when it has ended. No text of a certificate, a hello or an error of crypto/tls leaves this
 // package but the fingerprint and the verified names. Connections without an identity are bounded in number, in all
-// and from one address, and in what they may send while they have calls open.
+// and from one address, in what they may send while they have calls open, and in how long they may have none.
 //
 // What is not: a connection without a certificate is not refused here, since API keys and public methods
 // need none; package authn decides for each call. Certificate revocation lists are not read: a credential is
@@ -42,6 +42,7 @@ const (
 	DefaultMaxHandshakes    = 256
 	DefaultMaxStrangers     = 1024
 	DefaultMaxFromOne       = 64
+	DefaultStrangerIdle     = 10 * time.Second
 )
 
 // Material is what a server presents and trusts. It is not changed once a Source has returned it.
@@ -98,10 +99,13 @@ type Config struct {
 	// MaxHandshakes is how many are computed at the same time; 0 = 256. Further ones wait, within the
 	// timeout. A connection that has not sent a byte does not count.
 	MaxHandshakes int
-	// MaxStrangers is how many connections may be open, in the handshake or after it, on which no call of a caller
-	// with an identity has come yet (see [Conn.Identify]); 0 = 1024. MaxFromOne is how many of them may come from one
-	// address, or one /64 of IPv6; 0 = 64. Further ones are closed before the handshake, as Overloaded.
+	// MaxStrangers is how many connections may be open on which no call of a caller with an identity has come yet (see
+	// [Conn.Identify]); 0 = 1024. MaxFromOne is how many of them may come from one address, or one /64 of IPv6; 0 = 64.
+	// A connection that presented a certificate which was verified does not count. For a further one the longest idle is
+	// closed; where none is idle, the further one is, as Overloaded. As many again may be in the handshake.
 	MaxStrangers, MaxFromOne int
+	// StrangerIdle is how long such a connection may have no call open; 0 = 10 s.
+	StrangerIdle time.Duration
 	// Random makes session ids; nil = crypto/rand.
 	Random io.Reader
 	// Now is the clock for certificates and observations; nil = time.Now. Deadlines of the network run on
@@ -114,7 +118,8 @@ type Credentials struct {
 	config   Config
 	registry *Registry
 	slots    chan struct{}
-	unknown  *strangers
+	arriving *strangers // in the handshake
+	unknown  *strangers // after it
 	current  atomic.Pointer[prepared]
 }
 
@@ -150,6 +155,9 @@ func New(config Config) (*Credentials, error) {
 	if config.MaxFromOne <= 0 {
 		config.MaxFromOne = DefaultMaxFromOne
 	}
+	if config.StrangerIdle <= 0 {
+		config.StrangerIdle = DefaultStrangerIdle
+	}
 	if config.Random == nil {
 		config.Random = rand.Reader
 	}
@@ -161,7 +169,8 @@ func New(config Config) (*Credentials, error) {
 		config:   config,
 		registry: &Registry{open: map[*session]struct{}{}},
 		slots:    make(chan struct{}, config.MaxHandshakes),
-		unknown:  &strangers{most: config.MaxStrangers, mostFromOne: config.MaxFromOne, from: map[netip.Prefix]int{}},
+		arriving: &strangers{most: config.MaxStrangers, mostFromOne: config.MaxFromOne, from: map[netip.Prefix]int{}},
+		unknown:  &strangers{most: config.MaxStrangers, mostFromOne: config.MaxFromOne, patience: config.StrangerIdle, from: map[netip.Prefix]int{}},
 	}, nil
 }
 
@@ -226,9 +235,17 @@ func (c *Credentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthI
 	w := &wire{Conn: raw}
 	var conn *tls.Conn
 	cause, fingerprint := Overloaded, ""
-	forget, ok := c.unknown.enter(address(raw.RemoteAddr()).Addr())
-	if ok {
+	from := address(raw.RemoteAddr()).Addr()
+	if arriving, ok := c.arriving.enter(from); ok {
 		conn, cause, fingerprint = c.handshake(w, start)
+		arriving.forget()
+	}
+	// Whoever presented a certificate is vouched for by a CA of ours: strangers do not keep it out.
+	var unknown *stranger
+	if ok := true; cause == 0 && len(conn.ConnectionState().VerifiedChains) == 0 {
+		if unknown, ok = c.unknown.enter(from); !ok {
+			cause = Overloaded
+		}
 	}
 	if cause != 0 {
 		c.config.Observer.HandshakeFailed(Failure{
@@ -236,7 +253,6 @@ func (c *Credentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthI
 			Time: c.config.Now(), Cause: cause, Fingerprint: fingerprint,
 		})
 		w.hangUp(cause)
-		forget()
 		if cause == Closed {
 			return nil, nil, io.EOF // a probe: not worth a line in grpc-go's own log
 		}
@@ -244,16 +260,16 @@ func (c *Credentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthI
 	}
 	info, err := c.describe(w, conn.ConnectionState(), time.Since(start))
 	if err == nil {
-		info.forget = forget
 		err = c.config.Observer.SessionOpened(info)
 	}
 	if err != nil {
-		forget()
+		unknown.forget()
 		_ = raw.Close()
 		return nil, nil, errRefused
 	}
 	s := &session{Conn: conn, info: info, credentials: c}
 	c.registry.add(s)
+	info.begin(unknown, func() { _ = s.Close() })
 	return s, info, nil
 }
 

@@ -1,40 +1,141 @@
 package transport
 
 import (
+	"container/list"
 	"net/netip"
 	"sync"
+	"time"
 )
 
-// strangers counts the connections on which nobody with an identity has called yet.
+// strangers are connections on which nobody with an identity has called yet, with a call open, or idle. An idle one has had its chance: it is closed after a while, and makes room at once where there is no other.
 type strangers struct {
 	most, mostFromOne int
+	patience          time.Duration // how long one may be idle
 
 	mu   sync.Mutex
+	from map[netip.Prefix]int // by an IPv4 address, or a /64
 	all  int
-	from map[netip.Prefix]int // an IPv4 address, or a /64
+	idle list.List // of *stranger, the longest idle first
 }
 
-// enter counts one in, where there is room. forget, to be called once, counts it out; where there was none it does
-// nothing. Connections that have no address are told apart from no other.
-func (s *strangers) enter(address netip.Addr) (forget func(), ok bool) {
+// stranger is one of them. Its members are guarded by strangers.mu.
+type stranger struct {
+	of     *strangers
+	source netip.Prefix
+	gone   bool          // it counts no longer
+	place  *list.Element // among the idle ones
+	timer  *time.Timer
+	close  func() // of an idle one
+}
+
+// enter counts one in, where there is room or an idle one to put out. Connections that have no address are told apart
+// from no other.
+func (s *strangers) enter(address netip.Addr) (n *stranger, ok bool) {
 	bits := address.BitLen()
 	if address.Is6() {
 		bits = 64
 	}
-	from, _ := address.Prefix(bits)
+	source, _ := address.Prefix(bits)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all >= s.most || s.from[from] >= s.mostFromOne {
-		return func() {}, false
+	var out *stranger
+	if s.from[source] >= s.mostFromOne {
+		out = s.longestIdle(func(n *stranger) bool { return n.source == source })
+	} else if s.all >= s.most {
+		out = s.longestIdle(func(*stranger) bool { return true })
+	} else {
+		ok = true
 	}
-	s.all++
-	s.from[from]++
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.all--
-		if s.from[from]--; s.from[from] == 0 {
-			delete(s.from, from)
+	if out != nil {
+		s.drop(out)
+		ok = true
+	}
+	if ok {
+		n = &stranger{of: s, source: source}
+		s.all++
+		s.from[source]++
+	}
+	s.mu.Unlock()
+	if out != nil {
+		go out.close() // which says goodbye to a peer that may not listen
+	}
+	return n, ok
+}
+
+func (s *strangers) longestIdle(which func(*stranger) bool) *stranger {
+	for at := s.idle.Front(); at != nil; at = at.Next() {
+		if n := at.Value.(*stranger); which(n) {
+			return n
 		}
-	}, true
+	}
+	return nil
+}
+
+// drop counts one out. The caller holds mu.
+func (s *strangers) drop(n *stranger) {
+	s.busy(n)
+	if n.gone {
+		return
+	}
+	n.gone = true
+	s.all--
+	if s.from[n.source]--; s.from[n.source] == 0 {
+		delete(s.from, n.source)
+	}
+}
+
+// busy takes one from the idle ones. The caller holds mu.
+func (s *strangers) busy(n *stranger) {
+	if n.place != nil {
+		s.idle.Remove(n.place)
+		n.timer.Stop()
+		n.place = nil
+	}
+}
+
+// forget counts it out: it has an identity, or is closed. Again it does nothing; a nil stranger is none.
+func (n *stranger) forget() {
+	if n == nil {
+		return
+	}
+	n.of.mu.Lock()
+	defer n.of.mu.Unlock()
+	n.of.drop(n)
+}
+
+// rest says that it has no call open. close ends it, from whatever goroutine.
+func (n *stranger) rest(close func()) {
+	if n == nil {
+		return
+	}
+	n.of.mu.Lock()
+	defer n.of.mu.Unlock()
+	if n.gone || n.place != nil {
+		return
+	}
+	n.close = close
+	n.place = n.of.idle.PushBack(n)
+	n.timer = time.AfterFunc(n.of.patience, func() { n.tire(close) })
+}
+
+// tire closes one that is idle still.
+func (n *stranger) tire(close func()) {
+	n.of.mu.Lock()
+	idle := n.place != nil
+	if idle {
+		n.of.drop(n)
+	}
+	n.of.mu.Unlock()
+	if idle {
+		close()
+	}
+}
+
+// stir says that it has a call open.
+func (n *stranger) stir() {
+	if n == nil {
+		return
+	}
+	n.of.mu.Lock()
+	defer n.of.mu.Unlock()
+	n.of.busy(n)
 }
