@@ -105,6 +105,7 @@ type Config struct {
 	Reflection    bool
 	RatePerSecond int             // of a client that has none of its own; 0 = no limit
 	Streams       int             // calls at once on one connection
+	Strangers     Strangers       // what connections without an identity may take
 	StreamWorkers int             // 0 = a goroutine a call
 	Drain         time.Duration   // how long a stop waits for calls
 	Notice        time.Duration   // how long a stop says NOT_SERVING before it refuses
@@ -113,6 +114,13 @@ type Config struct {
 	// AcceptOlderStore is the choice to go on with a store that is older than its log: the OlderStoreError.Log that it
 	// was refused with. Any other number chooses nothing, so that no choice is good for a second time.
 	AcceptOlderStore uint64
+}
+
+// Strangers bounds connections on which nobody with an identity has called yet. Zeros are the defaults of package
+// transport.
+type Strangers struct {
+	Connections, FromOneAddress int
+	Idle                        time.Duration // without a call
 }
 
 // Server is one assembled server.
@@ -168,7 +176,8 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	var err error
 	s.credentials, err = transport.New(transport.Config{
-		Certificates: c.Certificates, Observer: (*observer)(s), AllowTLS12: c.AllowTLS12, ServerNames: c.ServerNames, Random: c.Random, Now: c.Now})
+		Certificates: c.Certificates, Observer: (*observer)(s), AllowTLS12: c.AllowTLS12, ServerNames: c.ServerNames, Random: c.Random, Now: c.Now,
+		MaxStrangers: c.Strangers.Connections, MaxFromOne: c.Strangers.FromOneAddress, StrangerIdle: c.Strangers.Idle})
 	if err != nil {
 		return nil, err
 	}

@@ -296,7 +296,8 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Logger: s.logger, Metrics: s.metrics, Tracing: handler,
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, AllowTLS12: s.config.TLS.MinVersion == "1.2",
 		Production: s.config.Production, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
-		Streams: s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain,
+		Strangers: server.Strangers{Connections: s.config.Limits.Strangers, FromOneAddress: s.config.Limits.StrangersPerAddress, Idle: s.config.Limits.StrangerIdle},
+		Streams:   s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain,
 		Notice: s.notice(), Digests: s.digests(), AcceptOlderStore: s.acceptOlderStore,
 	})
 	if err != nil {
