@@ -56,6 +56,7 @@ type demo struct {
 	steps   []step
 	count   int // for fresh ids
 	address string
+	silent  chan error // how the stream that says nothing ended
 }
 
 // step is one row of the table.
@@ -76,7 +77,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.stop(ctx)) }()
 	for _, part := range []func(context.Context) error{
-		d.load, d.products, d.sharing, d.refusals, d.transportRefusals, d.adminRefusals, d.idempotency, d.consents, d.children, d.logs,
+		d.load, d.silence, d.products, d.sharing, d.refusals, d.transportRefusals, d.adminRefusals, d.idempotency, d.consents, d.children,
+		d.silenced, d.logs,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -94,6 +96,7 @@ func (d *demo) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.Limits.Silence = demoSilence
 	s, err := openState(ctx, c, false, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		return err

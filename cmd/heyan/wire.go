@@ -297,7 +297,7 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, AllowTLS12: s.config.TLS.MinVersion == "1.2",
 		Production: s.config.Production, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
 		Strangers: server.Strangers{Connections: s.config.Limits.Strangers, FromOneAddress: s.config.Limits.StrangersPerAddress, Idle: s.config.Limits.StrangerIdle},
-		Streams:   s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain,
+		Streams:   s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain, Silence: s.config.Limits.Silence,
 		Notice: s.notice(), Digests: s.digests(), AcceptOlderStore: s.acceptOlderStore,
 	})
 	if err != nil {

@@ -75,6 +75,7 @@ type Limits struct {
 	RatePerSecond int           `yaml:"rate_per_second"` // of a client that has none of its own; 0 = no limit
 	Streams       int           `yaml:"streams"`         // calls at once on one connection
 	Drain         time.Duration `yaml:"drain"`           // how long a stop waits for calls
+	Silence       time.Duration `yaml:"silence"`         // how long a stream may wait for its caller's next message
 
 	Strangers           int           `yaml:"strangers"`             // connections without an identity
 	StrangersPerAddress int           `yaml:"strangers_per_address"` // of them from one address, or one /64
@@ -103,7 +104,7 @@ func Default() Config {
 		Node: "node1", Listen: "0.0.0.0:9443", StatusListen: "127.0.0.1:9090",
 		TLS:     TLS{MinVersion: "1.3"},
 		Log:     Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second},
-		Limits:  Limits{Streams: 1024, Drain: 20 * time.Second, Strangers: 1024, StrangersPerAddress: 64, StrangerIdle: 10 * time.Second},
+		Limits:  Limits{Streams: 1024, Drain: 20 * time.Second, Silence: 2 * time.Minute, Strangers: 1024, StrangersPerAddress: 64, StrangerIdle: 10 * time.Second},
 		Runtime: Runtime{GCPercent: 400, StreamWorkers: 512, CacheBytes: 128 << 20},
 	}
 }
@@ -203,6 +204,7 @@ func (c *Config) check(wrong *Errors) {
 	require(c.Log.FileSize >= 1<<20 && c.Log.FileSize <= 1<<30, "log.file_size: 1 MiB to 1 GiB")
 	require(c.Log.AppendTimeout >= 100*time.Millisecond && c.Log.AppendTimeout <= time.Minute, "log.append_timeout: 100ms to 1m")
 	require(c.Limits.Streams > 0 && c.Limits.Drain > 0, "limits.streams and limits.drain have to be positive")
+	require(c.Limits.Silence >= time.Second && c.Limits.Silence <= time.Hour, "limits.silence: 1s to 1h")
 	require(c.Limits.Strangers > 0 && c.Limits.StrangersPerAddress > 0 && c.Limits.StrangersPerAddress <= c.Limits.Strangers,
 		"limits.strangers and limits.strangers_per_address have to be positive, the second at most the first")
 	require(c.Limits.StrangerIdle >= time.Second && c.Limits.StrangerIdle <= time.Hour, "limits.stranger_idle: 1s to 1h")

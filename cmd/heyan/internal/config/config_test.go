@@ -62,6 +62,7 @@ func TestRefused(t *testing.T) {
 		"no near miss":                 {good + "log: {plaintext: 1048576}\n", "line 7: unknown member plaintext"},
 		"a duration without unit":      {good + "limits: {drain: 20 seconds}\n", "line 7: wants a duration with its unit, such as 500ms"},
 		"more strangers from one":      {good + "limits: {strangers: 10, strangers_per_address: 11}\n", "limits.strangers"},
+		"silence for ever":             {good + "limits: {silence: 24h}\n", "limits.silence"},
 		"strangers for ever":           {good + "limits: {stranger_idle: 24h}\n", "limits.stranger_idle"},
 		"a word for a number":          {good + "limits: {streams: many}\n", "line 7: wants a whole number"},
 		"a text for a list":            {good + "card_prefixes: 62\n", "line 7: wants a list"},
