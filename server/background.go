@@ -175,10 +175,11 @@ func (s *Server) flush() error { return errors.Join(s.strangers.Flush(), s.budge
 
 // heartbeat writes operation status, with the mark of this moment where it can be raised.
 func (s *Server) heartbeat() error {
-	marked := s.mark(context.Background())
+	marked, machine := s.mark(context.Background()), s.Machine()
 	_, err := s.journal.System(record.SystemHeartbeat, func(r *record.Record) {
 		r.Status = s.status()
 		r.Status.Calls, r.Status.Failures = s.calls.Swap(0), s.failed.Swap(0)
+		r.Status.LoadMilli, r.Status.DiskFree, r.Status.DiskTotal = machine.LoadMilli, machine.DiskFree, machine.DiskTotal
 	})
 	return errors.Join(marked, err)
 }

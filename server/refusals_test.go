@@ -94,7 +94,7 @@ func TestUnknownMethodsSpendTheBudget(t *testing.T) {
 	}
 }
 
-// TestHeartbeatCountsFailures: refusals are no failures of Heyan's.
+// TestHeartbeatCountsFailures: refusals are no failures of Heyan's. Beside them stands what the machine says of itself.
 func TestHeartbeatCountsFailures(t *testing.T) {
 	w := newWorld(t, servertest.Options{})
 	must(t, w.Heartbeat())
@@ -109,6 +109,9 @@ func TestHeartbeatCountsFailures(t *testing.T) {
 	for _, r := range w.Records(from) {
 		if r.Event == record.SystemHeartbeat && (r.Status.Calls != 4 || r.Status.Failures != 1) {
 			t.Errorf("%d calls, %d failures; want 4 and 1", r.Status.Calls, r.Status.Failures)
+		}
+		if r.Event == record.SystemHeartbeat && (r.Status.LoadMilli != 1250 || r.Status.DiskFree != 7<<30 || r.Status.DiskTotal != 9<<30) {
+			t.Errorf("the machine: %+v", r.Status)
 		}
 	}
 }

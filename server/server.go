@@ -93,6 +93,7 @@ type Config struct {
 	Steady    func() time.Time // a clock that nobody sets: time.Now, whose readings are monotonic
 	Random    io.Reader
 	Clock     func() record.Clock // how far the clock can be trusted
+	Machine   func() Machine      // load and disk, for heartbeats; nil leaves them out
 	Logger    *slog.Logger
 	Metrics   Metrics
 	Tracing   stats.Handler // nil: nothing of it is on the path
@@ -114,6 +115,12 @@ type Config struct {
 	// AcceptOlderStore is the choice to go on with a store that is older than its log: the OlderStoreError.Log that it
 	// was refused with. Any other number chooses nothing, so that no choice is good for a second time.
 	AcceptOlderStore uint64
+}
+
+// Machine is what a heartbeat says of the machine. Zeros are left out.
+type Machine struct {
+	LoadMilli           uint64 // one-minute load average × 1000
+	DiskFree, DiskTotal uint64 // bytes, of the file system that the log is on
 }
 
 // Strangers bounds connections on which nobody with an identity has called yet. Zeros are the defaults of package
@@ -164,6 +171,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s := &Server{
 		Config: c, log: c.Log, logger: c.Logger, metrics: c.Metrics, now: c.Now, rates: newRates(c.RatePerSecond),
 		started: c.Now(), stop: make(chan struct{}), arrivals: arrivals{open: map[*arrival]struct{}{}},
+	}
+	if s.Machine == nil {
+		s.Machine = func() Machine { return Machine{} }
 	}
 	if s.Silence <= 0 {
 		s.Silence = 2 * time.Minute

@@ -273,7 +273,8 @@ func (s *Server) assemble(o Options) error {
 			}
 			return record.Clock{State: record.ClockSynchronised}
 		},
-		Logger: slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
+		Machine: func() server.Machine { return server.Machine{LoadMilli: 1250, DiskFree: 7 << 30, DiskTotal: 9 << 30} },
+		Logger:  slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
 		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
 		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second), AcceptOlderStore: o.AcceptOlderStore,
