@@ -112,7 +112,7 @@ func (a *app) importFiles(ctx context.Context, i *importing, paths []string) err
 	if err == nil {
 		for _, reject := range answer.GetRejects() {
 			path, row := locate(sources, reject.GetRow())
-			rejects.add(path, row, fieldName(reject.GetField()), reject.GetCause())
+			rejects.addLate(reject.GetRow(), path, row, fieldName(reject.GetField()), reject.GetCause())
 		}
 	}
 	if err := errors.Join(err, rejects.close()); err != nil {

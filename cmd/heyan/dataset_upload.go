@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -135,7 +132,7 @@ func (u *upload) file(s *inputFile) error {
 func (u *upload) reject(s *inputFile, problems []rows.Problem) error {
 	number := u.row - s.first + 1
 	for _, p := range problems {
-		u.rejects.add(s.path, number, p.Field, p.Reason)
+		u.rejects.add(u.row, s.path, number, p.Field, p.Reason)
 	}
 	u.rejects.here++
 	if u.strict {
@@ -168,46 +165,6 @@ func (u *upload) flush() error {
 	}})
 	u.chunk, u.size = u.chunk[:0], 0
 	return err
-}
-
-// rejects writes the rows that were left out: file, row, field, reason. It never holds a value.
-type rejects struct {
-	file    *os.File
-	buffer  *bufio.Writer
-	writer  *csv.Writer
-	here    int64 // rows rejected before sending
-	reasons map[string]int64
-}
-
-// newRejects begins the file. Without a path it counts only.
-func newRejects(path string) (*rejects, error) {
-	r := &rejects{reasons: map[string]int64{}}
-	if path == "" {
-		return r, nil
-	}
-	file, err := os.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	r.file, r.buffer = file, bufio.NewWriter(file)
-	r.writer = csv.NewWriter(r.buffer)
-	return r, r.writer.Write([]string{"file", "row", "field", "reason"})
-}
-
-func (r *rejects) add(path string, row uint64, field, reason string) {
-	r.reasons[strings.TrimSpace(field+" "+reason)]++
-	if r.writer != nil {
-		_ = r.writer.Write([]string{path, strconv.FormatUint(row, 10), field, reason}) // kept for close
-	}
-}
-
-// close writes what is buffered and returns the first error of any write.
-func (r *rejects) close() error {
-	if r.file == nil {
-		return nil
-	}
-	r.writer.Flush()
-	return errors.Join(r.writer.Error(), r.buffer.Flush(), r.file.Close())
 }
 
 // fieldName is a field's name as in a header, "" for none.

@@ -141,6 +141,9 @@ func (a *app) keyStatus(paths []string, origin string) error {
 		if errors.Is(err, keyfile.ErrReadable) {
 			return &exitError{exitNo, err.Error(), "a server refuses it; run: chmod 600 " + shellQuote(path)}
 		}
+		if errors.Is(err, keyfile.ErrFolder) {
+			return &exitError{exitNo, err.Error(), "a server refuses it; run: chmod go-w " + shellQuote(filepath.Dir(path))}
+		}
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -116,7 +117,9 @@ func (a *app) normalizeLine(line []byte, err error) normalized {
 		Field *string `json:"field"`
 		Value *string `json:"value"`
 	}
-	if json.Unmarshal(line, &asked) != nil || asked.Field == nil || asked.Value == nil {
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields() // a misspelt member would be left out in silence
+	if decoder.Decode(&asked) != nil || decoder.Decode(new(json.RawMessage)) != io.EOF || asked.Field == nil || asked.Value == nil {
 		return normalized{Reason: "REQUEST_MALFORMED"}
 	}
 	kind, ok := field.KindByName(*asked.Field)

@@ -139,7 +139,7 @@ func (i *instance) until(ctx context.Context, logger *slog.Logger) error {
 
 // refusedKey returns the member of the configuration whose key file was refused, empty where err is something else.
 func refusedKey(c *config.Config, err error) string {
-	if !errors.Is(err, keyfile.ErrReadable) && !errors.Is(err, keyfile.ErrKind) && !errors.Is(err, keyfile.ErrFormat) {
+	if !errors.Is(err, keyfile.ErrReadable) && !errors.Is(err, keyfile.ErrFolder) && !errors.Is(err, keyfile.ErrKind) && !errors.Is(err, keyfile.ErrFormat) {
 		return ""
 	}
 	for member, path := range map[string]string{

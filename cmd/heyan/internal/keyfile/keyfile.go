@@ -1,7 +1,8 @@
 // Package keyfile reads and writes the secrets that a server needs at start, one file each.
 //
-// A file that anybody but its owner may read is refused, as is one inside the data directory: a copy of the data
-// must never carry its keys. A file is written with mode 0600 and never over an existing one. Windows has no such
+// A file that anybody but its owner may read is refused, as is one in a folder that others may write to, who could put
+// another in its place (but where the sticky bit is set), and one inside the data directory: a copy of the data must never
+// carry its keys. A file is written with mode 0600 and never over an existing one. Windows has no such
 // modes: there the check is left out, and access lists are the operator's to set.
 //
 // The digest chain has a format of its own (package digest). All others hold one line:
@@ -45,6 +46,7 @@ const Size = 32
 // Errors that callers tell apart.
 var (
 	ErrReadable = errors.New("the key file may be read by others than its owner: chmod 600")
+	ErrFolder   = errors.New("others than its owner may write to the folder of the key file, and so put another in its place: chmod go-w")
 	ErrKind     = errors.New("the key file holds a key of another kind")
 	ErrFormat   = errors.New("this is not a Heyan key file, or it is damaged")
 )
@@ -130,6 +132,13 @@ func private(path string) ([]byte, error) {
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("%s: %w", path, ErrReadable)
+	}
+	folder, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	if runtime.GOOS != "windows" && folder.Mode().Perm()&0o022 != 0 && folder.Mode()&os.ModeSticky == 0 {
+		return nil, fmt.Errorf("%s: %w %s", path, ErrFolder, filepath.Dir(path))
 	}
 	return os.ReadFile(path)
 }

@@ -63,6 +63,28 @@ func TestReadableByOthers(t *testing.T) {
 	}
 }
 
+// A key file that others may replace is refused; a sticky folder, as secrets are mounted in, keeps them from that.
+func TestFolderOfOthers(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "keys")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "k")
+	if err := keyfile.Generate(path, keyfile.LogSign, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]error{
+		0o700: nil, 0o755: nil, 0o777 | os.ModeSticky: nil, 0o770: keyfile.ErrFolder, 0o702: keyfile.ErrFolder, 0o777: keyfile.ErrFolder,
+	} {
+		if err := os.Chmod(folder, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keyfile.ReadSigning(path); !errors.Is(err, want) {
+			t.Errorf("mode %v: %v", mode, err)
+		}
+	}
+}
+
 func TestDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "k")
 	for name, text := range map[string]string{
