@@ -141,6 +141,12 @@ func (p *Pending) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Flush makes what was written durable, under the temporary name, so that it can be read back before Publish.
+func (p *Pending) Flush() error { return p.File.Sync() }
+
+// Temporary returns the name that the file has until it is published.
+func (p *Pending) Temporary() string { return p.name + TempSuffix }
+
 // TempSuffix is the end of temporary names.
 const TempSuffix = ".tmp"
 

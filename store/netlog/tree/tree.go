@@ -44,16 +44,7 @@ func (f *Frontier) Size() uint64 { return f.size }
 // Append adds a leaf's hash and appends to stored the hashes that package tlog stores for it: the leaf's, then those
 // of the subtrees that it completes, from the bottom.
 func (f *Frontier) Append(leaf Hash, stored []Hash) []Hash {
-	h := leaf
-	stored = append(stored, h)
-	level := 0
-	for ; f.size>>level&1 == 1; level++ {
-		h = tlog.NodeHash(f.edge[level], h)
-		stored = append(stored, h)
-	}
-	f.edge[level] = h
-	f.size++
-	return stored
+	return f.AppendSubtree(0, leaf, stored)
 }
 
 // Root returns the tree's hash; that of the empty tree is SHA-256 of nothing.
@@ -67,6 +58,47 @@ func (f *Frontier) Root() Hash {
 		h = tlog.NodeHash(f.edge[bits.TrailingZeros64(rest)], h)
 	}
 	return h
+}
+
+// Edge returns the roots of the complete subtrees that make up the tree, from the largest.
+func (f *Frontier) Edge() []Hash {
+	var edge []Hash
+	for level := bits.Len64(f.size) - 1; level >= 0; level-- {
+		if f.size>>level&1 == 1 {
+			edge = append(edge, f.edge[level])
+		}
+	}
+	return edge
+}
+
+// FromEdge returns the frontier with that [Frontier.Edge]. ok is false where a tree of the size has another number of
+// subtrees.
+func FromEdge(size uint64, edge []Hash) (f Frontier, ok bool) {
+	if bits.OnesCount64(size) != len(edge) {
+		return f, false
+	}
+	f.size = size
+	for level := bits.Len64(size) - 1; level >= 0; level-- {
+		if size>>level&1 == 1 {
+			f.edge[level], edge = edge[0], edge[1:]
+		}
+	}
+	return f, true
+}
+
+// AppendSubtree adds a complete subtree of 2^level leaves by its root, and appends to stored its root and those of the
+// subtrees that it completes. The size MUST be a multiple of 2^level.
+func (f *Frontier) AppendSubtree(level int, root Hash, stored []Hash) []Hash {
+	h := root
+	stored = append(stored, h)
+	at := level
+	for ; f.size>>at&1 == 1; at++ {
+		h = tlog.NodeHash(f.edge[at], h)
+		stored = append(stored, h)
+	}
+	f.edge[at] = h
+	f.size += 1 << level
+	return stored
 }
 
 // Load sets f to the right edge of the tree of the given size, whose stored hashes r reads.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -306,6 +307,34 @@ func BenchmarkSign(b *testing.B) {
 	for b.Loop() {
 		if _, err := signer.Sign(123456, Hash{1}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestEdges: a frontier is its edge and its size, and a subtree may come whole.
+func TestEdges(t *testing.T) {
+	var f Frontier
+	for n := range 600 {
+		again, ok := FromEdge(f.Size(), f.Edge())
+		if !ok || again.Root() != f.Root() || again.Size() != f.Size() {
+			t.Fatalf("size %d does not come back", n)
+		}
+		if _, ok := FromEdge(f.Size(), append(f.Edge(), Hash{})); ok {
+			t.Fatalf("size %d with an edge too long", n)
+		}
+		f.Append(LeafHash([]byte{byte(n), byte(n >> 8)}), nil)
+	}
+	var whole, parts Frontier
+	for n := range 8 {
+		var part Frontier
+		for i := range 64 {
+			h := LeafHash([]byte{byte(n), byte(i)})
+			part.Append(h, nil)
+			whole.Append(h, nil)
+		}
+		parts.AppendSubtree(6, part.Root(), nil)
+		if parts.Size() != whole.Size() || !slices.Equal(parts.Edge(), whole.Edge()) {
+			t.Fatalf("%d subtrees give another frontier", n+1)
 		}
 	}
 }
