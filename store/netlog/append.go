@@ -38,9 +38,13 @@ type Log struct {
 	commits atomic.Uint64 // finished commits, for the watch
 	watched watched
 
+	sealer    sealer
+	rotateNow atomic.Bool // Seal asks for the live file to be closed
+
 	// The writer's own.
 	file *wal.Writer
 	part *part
+	day  int64 // on which the live file was begun
 }
 
 // batch is what one commit makes durable.
@@ -147,6 +151,10 @@ func (l *Log) write() {
 				return
 			}
 			if b == nil {
+				if err := l.rotateAsked(); err != nil {
+					l.stop(err)
+					return
+				}
 				break
 			}
 			if err := l.commit(b, h); err != nil {
@@ -197,10 +205,29 @@ func (l *Log) commit(b *batch, h head) (err error) {
 	if !l.finish(b) {
 		return l.failure()
 	}
-	if l.file.Size() >= l.opt.FileSize || h.size-l.part.first >= maxFileRecords {
+	if l.file.Size() >= l.opt.FileSize || h.size-l.part.first >= maxFileRecords || day(l.opt.Now()) > l.day {
 		return l.rotate(h)
 	}
 	return nil
+}
+
+// rotateAsked closes the live file if somebody asked for that, unless it holds no record.
+func (l *Log) rotateAsked() error {
+	if !l.rotateNow.Load() {
+		return nil
+	}
+	l.mu.Lock()
+	h := head{size: l.frontier.Size(), root: l.frontier.Root()}
+	queued := l.queue != nil
+	l.mu.Unlock()
+	if queued {
+		return nil // that is committed first
+	}
+	defer l.rotateNow.Store(false)
+	if h.size == l.part.first {
+		return nil
+	}
+	return l.rotate(h)
 }
 
 // finish wakes those who wait for a durable batch. It is false when the log stopped meanwhile: they were told that it

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -18,7 +19,14 @@ import (
 // holds records closed and with a sidecar. The last signed checkpoint must be that of the tree that was read. Nothing
 // is changed before all was read and found good.
 func (r *Reader) recover(fsys disk.FS) (Recovery, error) {
-	names, err := walNames(r.dir)
+	r.tiles.FS = fsys
+	if err := r.loadSegments(fsys); err != nil {
+		return Recovery{}, err
+	}
+	if err := r.recoverTiles(); err != nil {
+		return Recovery{}, err
+	}
+	names, covered, err := r.uncovered()
 	if err != nil {
 		return Recovery{}, err
 	}
@@ -34,7 +42,27 @@ func (r *Reader) recover(fsys disk.FS) (Recovery, error) {
 	if err := r.checkHead(); err != nil {
 		return Recovery{}, err
 	}
+	for _, name := range covered {
+		if err := removeWAL(fsys, &part{path: name}); err != nil {
+			return Recovery{}, err
+		}
+	}
 	return r.clear(fsys, tail)
+}
+
+// uncovered returns the write-ahead files that hold records which are not sealed, or may, and those that hold none: the
+// next one begins with a record that is sealed, or with the one after.
+func (r *Reader) uncovered() (names, covered []string, err error) {
+	if names, err = walNames(r.dir); err != nil {
+		return nil, nil, err
+	}
+	for len(names) > 1 {
+		if next, ok := firstOf(names[1]); !ok || next > r.sealedEnd() {
+			break
+		}
+		names, covered = names[1:], append(covered, names[0])
+	}
+	return names, covered, nil
 }
 
 // recoverFile reads one file. Only the last one may have a torn tail, or no record.
@@ -65,6 +93,9 @@ func (r *Reader) clear(fsys disk.FS, tail wal.Tail) (Recovery, error) {
 			}
 		}
 	}
+	if len(r.parts) == 0 {
+		return rec, nil
+	}
 	last := r.parts[len(r.parts)-1]
 	if tail.Bytes > 0 {
 		rec.File, rec.Offset, rec.CutBytes, rec.Committed = filepath.Base(last.path), tail.Offset, tail.Bytes, tail.Committed
@@ -78,6 +109,12 @@ func (r *Reader) clear(fsys disk.FS, tail wal.Tail) (Recovery, error) {
 		if err := fsys.SyncDir(filepath.Dir(last.path)); err != nil {
 			return rec, err
 		}
+	}
+	for len(r.parts) > 0 && r.parts[0].end <= r.sealedEnd() {
+		if err := removeWAL(fsys, r.parts[0]); err != nil {
+			return rec, err
+		}
+		r.parts = r.parts[1:]
 	}
 	for _, p := range r.parts {
 		if p.memory != nil {
@@ -106,14 +143,15 @@ func (r *Reader) loadFile(name string, last bool) (*part, wal.Tail, error) {
 		return nil, wal.Tail{}, inFile(err, name)
 	}
 	header := file.Header()
-	if header.Origin != r.Origin() || header.First != r.size {
+	// The first file may begin among the sealed records: a segment ends with a whole frame.
+	if header.Origin != r.Origin() || header.First > r.size || header.First < r.size && len(r.parts) > 0 {
 		return nil, wal.Tail{}, inFile(&wal.CorruptError{Reason: fmt.Sprintf("file begins with record %d, expected %d", header.First, r.size)}, name)
 	}
 	p := &part{path: name, first: header.First, end: header.First, bytes: file.Start(), memory: &memory{}}
 	if p.identity, err = disk.Identify(name); err != nil {
 		return nil, wal.Tail{}, err
 	}
-	frontier, err := tree.Load(r.size, r)
+	frontier, err := tree.Load(header.First, r)
 	if err != nil {
 		return nil, wal.Tail{}, fmt.Errorf("%w: %w", errNoTree, err)
 	}
@@ -147,7 +185,7 @@ func (r *Reader) useSidecar(p *part, header wal.Header, size int64) bool {
 		return false
 	}
 	p.bytes, p.memory = info.Bytes, nil
-	r.size = p.end
+	r.size = max(r.size, p.end)
 	r.head = head{size: p.end, root: info.Root}
 	return true
 }
@@ -155,10 +193,15 @@ func (r *Reader) useSidecar(p *part, header wal.Header, size int64) bool {
 // scan reads a part's batches into r as normal work would have put them there.
 func (r *Reader) scan(p *part, file *wal.Reader, size int64, frontier *tree.Frontier) (wal.Tail, error) {
 	var stored []tree.Hash
+	sealed := r.sealedEnd()
+	sealedRoot := r.sealedRoot(sealed)
 	return file.Scan(size, func(b *wal.Batch) error {
 		stored = stored[:0]
 		for _, leaf := range b.Leaves {
 			stored = frontier.Append(tree.LeafHash(leaf), stored)
+			if frontier.Size() == sealed && sealedRoot != (tree.Hash{}) && frontier.Root() != sealedRoot {
+				return &wal.CorruptError{Offset: b.Offset, Reason: "other records than the sealed ones"}
+			}
 		}
 		root := frontier.Root()
 		if root != b.Root {
@@ -171,6 +214,9 @@ func (r *Reader) scan(p *part, file *wal.Reader, size int64, frontier *tree.Fron
 
 // checkHead verifies the signature over the tree that was read, which covers every record before it.
 func (r *Reader) checkHead() error {
+	if r.head.size < r.size && r.size == r.sealedEnd() {
+		return r.sealedHead()
+	}
 	if r.head.checkpoint == nil { // the last part came from its sidecar
 		p, offset, err := r.locate(r.size - 1)
 		if err != nil {
@@ -205,6 +251,22 @@ func (r *Reader) checkHead() error {
 	return nil
 }
 
+// sealedHead takes the head from the last segment: no record stands behind it.
+func (r *Reader) sealedHead() error {
+	s := r.sealed[len(r.sealed)-1]
+	f, err := r.segments.acquire(s.path)
+	if err != nil {
+		return err
+	}
+	defer r.segments.release(s.path)
+	c, err := r.verifier.Open(f.Footer().Checkpoint)
+	if err != nil || c.Size != s.End || c.Root != f.Footer().Root {
+		return &segmentError{filepath.Base(s.path), "checkpoint is not signed by this log"}
+	}
+	r.head = head{c.Size, c.Root, bytes.Clone(f.Footer().Checkpoint)}
+	return nil
+}
+
 // ReaderOptions says what [OpenReader] reads. Dir is required.
 type ReaderOptions struct {
 	Dir string
@@ -235,22 +297,39 @@ func OpenReader(opt ReaderOptions) (*Reader, error) {
 	if verifier.Key() != id.Key || verifier.Origin() != id.Origin {
 		return nil, ErrKey
 	}
-	r := newReader(opt.Dir, verifier, opt.SealKey)
-	names, err := walNames(opt.Dir)
+	// A file that is gone between listing and opening was sealed meanwhile, or purged.
+	for tries := 0; ; tries++ {
+		r := newReader(opt.Dir, verifier, opt.SealKey)
+		err := r.loadAll()
+		if err == nil {
+			return r, nil
+		}
+		r.Close()
+		if !errors.Is(err, fs.ErrNotExist) || tries == 5 {
+			return nil, err
+		}
+	}
+}
+
+// loadAll is recover for a reader.
+func (r *Reader) loadAll() error {
+	if err := r.loadSegments(nil); err != nil {
+		return err
+	}
+	names, _, err := r.uncovered()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i, name := range names {
 		if err := r.loadLenient(name, i == len(names)-1); err != nil {
-			r.Close()
-			return nil, err
+			return err
 		}
 	}
 	if r.head.checkpoint == nil && r.size > 0 {
 		// Without a checkpoint nothing can be proved, but records can be read and Verify will say why.
 		_ = r.checkHead()
 	}
-	return r, nil
+	return nil
 }
 
 // loadLenient is loadFile for a reader: damage leaves a part that ends early.
@@ -315,6 +394,6 @@ func (r *Reader) loadAlone(p *part, last bool) error {
 // firstOf returns the index in a file's name.
 func firstOf(name string) (uint64, bool) {
 	var first uint64
-	n, err := fmt.Sscanf(filepath.Base(name), "%020d"+walSuffix, &first)
+	n, err := fmt.Sscanf(filepath.Base(name), "%020d.", &first)
 	return first, n == 1 && err == nil && first < math.MaxInt64
 }

@@ -20,6 +20,7 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 	l := &Log{
 		opt: opt, signer: signer, lock: lock,
 		wake: make(chan struct{}, 1), drained: make(chan struct{}), stopped: make(chan struct{}),
+		sealer: sealer{make(chan struct{}, 1), make(chan chan error)},
 	}
 	err = func() error {
 		verifier, err := tree.NewVerifier(signer.Key())
@@ -46,6 +47,8 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 		return nil, err
 	}
 	go l.write()
+	l.tasks.Go(l.seal)
+	l.wakeSealing()
 	l.tasks.Go(l.watchDisk)
 	l.tasks.Go(l.watchProgress)
 	return l, nil
@@ -69,7 +72,16 @@ func (l *Log) begin(h head) error {
 	l.part = &part{path: name, first: h.size, end: h.size, bytes: file.Size(), identity: id, memory: &memory{}}
 	l.addPart(l.part)
 	l.watched.follow(id, file.Size())
+	l.day = day(l.opt.Now())
 	return nil
+}
+
+// wakeSealing says that there may be something to seal.
+func (l *Log) wakeSealing() {
+	select {
+	case l.sealer.wake <- struct{}{}:
+	default:
+	}
 }
 
 // rotate closes the full file and begins the next. The full one's sidecar is written beside the work.
@@ -87,6 +99,7 @@ func (l *Log) rotate(h head) error {
 			// The tree of the file stays in memory, and the next start makes the sidecar.
 			l.opt.Warn(fmt.Errorf("netlog: sidecar of %s: %w", filepath.Base(full.path), err))
 		}
+		l.wakeSealing()
 	})
 	return nil
 }

@@ -41,6 +41,7 @@ import (
 	"time"
 
 	"github.com/heyan-project/heyan/store/netlog/disk"
+	"github.com/heyan-project/heyan/store/netlog/segment"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/store/netlog/wal"
 )
@@ -89,6 +90,13 @@ type Options struct {
 	FS disk.FS
 	// FileSize is where a write-ahead file is closed and the next begun, in bytes; zero is 64 MiB.
 	FileSize int64
+	// SegmentRecords is how many records a full segment holds, a multiple of 256; zero is 1,048,576. A day's rest makes a
+	// smaller one.
+	SegmentRecords int
+	// Region is where the log is kept, as manifests state it; empty leaves it out.
+	Region string
+	// Sealed is told of each new segment. It MUST NOT block. Nil drops it.
+	Sealed func(Sealing)
 	// AppendTimeout bounds how long an append can wait for the disk; zero is 5 s.
 	AppendTimeout time.Duration
 	// MaxQueue is how many records may wait for the next commit; zero is 16384.
@@ -107,6 +115,7 @@ const (
 	defaultFileSize = 64 << 20
 	defaultTimeout  = 5 * time.Second
 	defaultQueue    = 16384
+	defaultSegment  = 1 << 20
 	// maxQueueBytes bounds one batch, and with it the memory of a slow disk's queue.
 	maxQueueBytes = 32 << 20
 	// keepBytes is how large a batch's buffer may be to be used again.
@@ -139,6 +148,15 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Warn == nil {
 		o.Warn = func(error) {}
+	}
+	if o.SegmentRecords <= 0 {
+		o.SegmentRecords = defaultSegment
+	}
+	if n := o.SegmentRecords; n%segment.FrameRecords != 0 || n/segment.FrameRecords > segment.MaxFrames {
+		return o, fmt.Errorf("netlog: a segment of %d records cannot be; whole frames of %d can", n, segment.FrameRecords)
+	}
+	if o.Sealed == nil {
+		o.Sealed = func(Sealing) {}
 	}
 	if o.Flushed == nil {
 		o.Flushed = func(int, time.Duration) {}

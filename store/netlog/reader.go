@@ -17,6 +17,7 @@ import (
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/sidecar"
+	"github.com/heyan-project/heyan/store/netlog/tile"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/store/netlog/wal"
 )
@@ -27,11 +28,18 @@ type Reader struct {
 	verifier tree.Verifier
 	sealKey  []byte
 
-	mu      sync.RWMutex
-	parts   []*part
-	size    uint64
-	head    head
-	changed chan struct{} // closed at the next commit; nil when nobody waits
+	segments segments
+	tiles    tile.Store
+	files    sync.Mutex // held while files are looked at, and while one is dropped and removed
+	looked   int        // segments, by the watch
+
+	mu           sync.RWMutex
+	sealed       []*sealedPart // in order
+	sealedDamage error         // of segments that could not be placed
+	parts        []*part       // behind the sealed records; the first may begin among them
+	size         uint64
+	head         head
+	changed      chan struct{} // closed at the next commit; nil when nobody waits
 }
 
 // head is a tree and its signed checkpoint.
@@ -42,7 +50,8 @@ type head struct {
 }
 
 func newReader(dir string, verifier tree.Verifier, sealKey []byte) *Reader {
-	return &Reader{dir: dir, verifier: verifier, sealKey: bytes.Clone(sealKey)}
+	return &Reader{dir: dir, verifier: verifier, sealKey: bytes.Clone(sealKey),
+		segments: segments{sealKey: bytes.Clone(sealKey)}, tiles: tile.Store{FS: disk.OS(), Dir: dir}}
 }
 
 // Origin returns the log's origin: the node's name, a hyphen and 16 hexadecimal digits.
@@ -70,6 +79,7 @@ func (r *Reader) Close() error {
 	for _, p := range r.snapshot().parts {
 		p.close()
 	}
+	r.segments.close()
 	return nil
 }
 
@@ -78,7 +88,7 @@ func (r *Reader) publish(p *part, offset, end int64, first uint64, stored []tree
 	r.mu.Lock()
 	p.memory.add(sidecar.Batch{First: first, Offset: offset}, stored)
 	p.end, p.bytes = h.size, end
-	r.size, r.head = h.size, h
+	r.size, r.head = max(r.size, h.size), h
 	changed := r.changed
 	r.changed = nil
 	r.mu.Unlock()
@@ -102,14 +112,15 @@ type partView struct {
 }
 
 type view struct {
-	parts []partView
-	head  head
+	sealed []*sealedPart
+	parts  []partView
+	head   head
 }
 
 func (r *Reader) snapshot() view {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	v := view{make([]partView, len(r.parts)), r.head}
+	v := view{r.sealed[:len(r.sealed):len(r.sealed)], make([]partView, len(r.parts)), r.head}
 	for i, p := range r.parts {
 		v.parts[i] = partView{p, p.first, p.end, p.bytes, p.memory}
 	}
@@ -121,7 +132,11 @@ func (r *Reader) locate(index uint64) (partView, int64, error) {
 	r.mu.RLock()
 	n := sort.Search(len(r.parts), func(i int) bool { return r.parts[i].first > index })
 	if n == 0 || index >= r.size {
+		damage := r.sealedDamage
 		r.mu.RUnlock()
+		if damage != nil && index < r.Size() {
+			return partView{}, 0, fmt.Errorf("netlog: record %d cannot be read: %w", index, damage)
+		}
 		return partView{}, 0, ErrNotFound
 	}
 	p := r.parts[n-1]
@@ -158,13 +173,18 @@ func (r *Reader) ReadHashes(indexes []int64) ([]tree.Hash, error) {
 }
 
 func (r *Reader) readHash(x int64) (tree.Hash, error) {
+	level, n := tlog.SplitStoredHashIndex(x)
 	r.mu.RLock()
-	n := sort.Search(len(r.parts), func(i int) bool { return tlog.StoredHashCount(int64(r.parts[i].first)) > x })
-	if n == 0 {
+	if end := r.sealedEndLocked(); uint64(n+1)<<level <= end {
+		r.mu.RUnlock()
+		return r.sealedHash(level, uint64(n), end)
+	}
+	at := sort.Search(len(r.parts), func(i int) bool { return tlog.StoredHashCount(int64(r.parts[i].first)) > x })
+	if at == 0 {
 		r.mu.RUnlock()
 		return tree.Hash{}, errNoHash
 	}
-	p := r.parts[n-1]
+	p := r.parts[at-1]
 	if p.memory != nil {
 		h, ok := p.memory.hash(x - tlog.StoredHashCount(int64(p.first)))
 		r.mu.RUnlock()
@@ -186,22 +206,36 @@ func (r *Reader) readHash(x int64) (tree.Hash, error) {
 func (r *Reader) Read(ctx context.Context, from, to uint64, fn func(index uint64, leaf []byte) error) error {
 	to = min(to, r.Size())
 	for from < to {
-		p, offset, err := r.locate(from)
+		next, err := r.readSome(ctx, from, to, fn)
+		// A file that is gone was sealed since; nothing of it was read.
+		if errors.Is(err, errGone) && next == from && r.loadSegments(nil) == nil && r.findSealed(from) != nil {
+			next, err = r.readSome(ctx, from, to, fn)
+		}
 		if err != nil {
 			return err
 		}
-		if from, err = r.readPart(ctx, p, offset, from, min(to, p.end), fn); err != nil {
-			return err
-		}
+		from = next
 	}
 	return nil
+}
+
+// readSome reads on from a record, to the end of the file that holds it at most. It returns the index to go on with.
+func (r *Reader) readSome(ctx context.Context, from, to uint64, fn func(index uint64, leaf []byte) error) (uint64, error) {
+	if s := r.findSealed(from); s != nil {
+		return r.readSealed(ctx, s, from, to, fn)
+	}
+	p, offset, err := r.locate(from)
+	if err != nil {
+		return from, err
+	}
+	return r.readPart(ctx, p, offset, from, min(to, p.end), fn)
 }
 
 // readPart reads [from, to) of one part, whose batch at offset holds from. It returns the index to go on with.
 func (r *Reader) readPart(ctx context.Context, p partView, offset int64, from, to uint64, fn func(uint64, []byte) error) (uint64, error) {
 	src, err := os.Open(p.path)
 	if err != nil {
-		return from, err
+		return from, gone(err)
 	}
 	defer src.Close()
 	file, err := wal.NewReader(src, r.sealKey)
@@ -308,20 +342,28 @@ type Coverage struct {
 	First, Size    uint64 // indexes [First, Size)
 	Oldest, Newest time.Time
 	Files          int
-	Bytes          int64 // on disk, sidecars not counted
+	Segments       int   // of Files: sealed ones
+	Bytes          int64 // on disk, sidecars, manifests and tiles not counted
 }
 
 // Coverage returns what the log holds. The times are those of the first and last record.
 func (r *Reader) Coverage(ctx context.Context) (Coverage, error) {
 	v := r.snapshot()
-	c := Coverage{Origin: r.Origin(), Size: v.head.size, Files: len(v.parts)}
+	c := Coverage{Origin: r.Origin(), Size: v.head.size, Files: len(v.sealed) + len(v.parts), Segments: len(v.sealed)}
+	for _, s := range v.sealed {
+		c.Bytes += s.Bytes
+	}
 	for _, p := range v.parts {
 		c.Bytes += p.bytes
 	}
-	if len(v.parts) == 0 || c.Size == 0 {
+	if c.Files == 0 || c.Size == 0 {
 		return c, nil
 	}
-	c.First = v.parts[0].first
+	if len(v.sealed) > 0 {
+		c.First = v.sealed[0].First
+	} else {
+		c.First = v.parts[0].first
+	}
 	for index, t := range map[uint64]*time.Time{c.First: &c.Oldest, c.Size - 1: &c.Newest} {
 		leaf, err := r.Get(ctx, index)
 		if err != nil {
@@ -357,7 +399,8 @@ func walNames(dir string) ([]string, error) {
 
 // removeTemporary removes what a crash left under temporary names; nothing there was acknowledged.
 func removeTemporary(fsys disk.FS, dir string) error {
-	for _, pattern := range []string{filepath.Join(dir, "*"+disk.TempSuffix), filepath.Join(dir, walDir, "*"+disk.TempSuffix)} {
+	for _, in := range []string{"", walDir, segmentDir} {
+		pattern := filepath.Join(dir, in, "*"+disk.TempSuffix)
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			return err

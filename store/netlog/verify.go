@@ -74,6 +74,7 @@ type Report struct {
 	Verified uint64 // records proven to be under a signed checkpoint
 	Commits  uint64 // checkpoints verified
 	Files    int
+	Segments int // of Files: sealed ones
 	// Anchors is how many outside checkpoints and receipts agreed with the log.
 	Anchors  int
 	Findings []Finding
@@ -121,7 +122,10 @@ type Evidence struct {
 func (r *Reader) Verify(ctx context.Context, outside ...Evidence) (Report, error) {
 	v := &verification{ctx: ctx, r: r, limit: r.Size(), report: Report{Origin: r.Origin(), Key: r.Key()}, sound: true}
 	v.weigh(outside)
-	names, err := walNames(r.dir)
+	if err := v.verifySealed(); err != nil {
+		return v.report, err
+	}
+	names, _, err := r.uncovered()
 	if err != nil {
 		return v.report, err
 	}
@@ -158,6 +162,9 @@ type verification struct {
 	sound    bool // frontier is the tree of all records before next
 	stored   []tree.Hash
 	targets  []*target
+	sealed   uint64    // where the segments end
+	entered  bool      // a write-ahead file was begun
+	again    tree.Hash // root at sealed, where records before it stand in a write-ahead file, too
 }
 
 // find adds a finding; one that goes on where the last one of its kind ended is joined to it.
@@ -250,6 +257,13 @@ func (v *verification) enter(h wal.Header) bool {
 		v.find(Tampered, v.next, 0, 0, "file is of another origin")
 		return false
 	}
+	if h.First < v.next && !v.entered && v.next == v.r.sealedEnd() {
+		// The first file may begin among the sealed records. They are verified here once more, and must be the same.
+		if f, err := tree.Load(h.First, v.r); err == nil {
+			v.again, v.next, v.frontier = v.frontier.Root(), h.First, f
+		}
+	}
+	v.entered = true
 	if h.First != v.next {
 		if v.sound && h.First > v.next {
 			v.find(Missing, v.next, h.First, 0, "records before this file are not there")
@@ -312,6 +326,11 @@ func (v *verification) batch(b *wal.Batch) error {
 		}
 		v.stored = v.frontier.Append(tree.LeafHash(leaf), v.stored[:0])
 		v.weighAt(v.frontier.Size(), v.stored[0])
+		if v.frontier.Size() == v.sealed && v.again != v.frontier.Root() {
+			v.find(Tampered, b.First, b.Size, b.Offset, "other records than the sealed ones")
+			v.sound = false
+			return nil
+		}
 	}
 	v.next = b.Size
 	if v.frontier.Root() != b.Root {
@@ -330,7 +349,7 @@ func (v *verification) batch(b *wal.Batch) error {
 	default:
 		v.report.Commits++
 		if before == len(v.report.Findings) {
-			v.report.Verified += b.Size - b.First
+			v.report.Verified += b.Size - max(b.First, min(v.sealed, b.Size))
 		}
 	}
 	return nil

@@ -76,7 +76,13 @@ func (w *watched) check() error {
 
 // checkClosed looks at the files that are closed: they are there, with the size they had.
 func (r *Reader) checkClosed() error {
-	parts := r.snapshot().parts
+	r.files.Lock()
+	defer r.files.Unlock()
+	v := r.snapshot()
+	if err := r.checkSealed(v.sealed); err != nil {
+		return err
+	}
+	parts := v.parts
 	if len(parts) == 0 {
 		return nil
 	}
@@ -87,6 +93,23 @@ func (r *Reader) checkClosed() error {
 		}
 		if size != p.bytes {
 			return fmt.Errorf("%w: %s", ErrSecondWriter, filepath.Base(p.path))
+		}
+	}
+	return nil
+}
+
+// sealedAtOnce is how many segments one look covers: years of them are looked at within a minute or so.
+const sealedAtOnce = 256
+
+// checkSealed looks at the next few segments.
+func (r *Reader) checkSealed(sealed []*sealedPart) error {
+	for range min(sealedAtOnce, len(sealed)) {
+		s := sealed[r.looked%len(sealed)]
+		r.looked++
+		if size, err := s.identity.Check(); err != nil {
+			return err
+		} else if size != s.Bytes {
+			return fmt.Errorf("%w: %s", ErrSecondWriter, filepath.Base(s.path))
 		}
 	}
 	return nil

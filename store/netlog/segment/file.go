@@ -2,6 +2,7 @@ package segment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -134,6 +135,7 @@ func (f *File) blockIn(stored []byte, kind uint32, number int, offset int64) ([]
 type Buffer struct {
 	stored, bundle []byte
 	leaves         [][]byte
+	hashes         []tree.Hash
 	decoder        *zstd.Decoder
 }
 
@@ -247,56 +249,76 @@ func (f *File) Hash(level int, n uint64, b *Buffer) (h tree.Hash, err error) {
 }
 
 // Verify reads the whole file and recomputes every hash: leaves to frame roots, those to the root of the tree at the end,
-// that to the checkpoint, which verifier must know. fn, if any, is called with each frame's leaves.
-func (f *File) Verify(verifier tree.Verifier, fn func(first uint64, leaves [][]byte) error) error {
-	return f.VerifyContext(context.Background(), verifier, fn)
-}
-
-// VerifyContext is Verify, until ctx is done.
-func (f *File) VerifyContext(ctx context.Context, verifier tree.Verifier, fn func(first uint64, leaves [][]byte) error) error {
+// that to the checkpoint, which verifier must know. each, if any, is called with every leaf's hash and the tree that it
+// completes; the hashes of a damaged frame are not known, and passed over. What is damaged is all named; err is the
+// context's or the file system's.
+func (f *File) Verify(ctx context.Context, verifier tree.Verifier, each func(leaf tree.Hash, grown *tree.Frontier)) (damage []*DamageError, err error) {
 	frontier, ok := tree.FromEdge(f.header.First, f.footer.Edge)
 	if !ok {
-		return f.damage(kindFooter, 0, "edge is not that of a tree of its size")
+		return append(damage, f.damage(kindFooter, 0, "edge is not that of a tree of its size")), nil
 	}
 	var b Buffer
 	defer b.Release()
-	var stored []tree.Hash
 	for i := range f.footer.Frames {
 		if err := ctx.Err(); err != nil {
-			return err
+			return damage, err
 		}
-		leaves, err := f.Frame(i, &b)
+		broken, err := f.verifyFrame(i, &b, &frontier, each)
 		if err != nil {
-			return err
+			return damage, err
 		}
-		for _, leaf := range leaves {
-			stored = frontier.Append(tree.LeafHash(leaf), stored[:0])
+		if broken != nil {
+			damage = append(damage, broken)
 		}
-		if stored[8] != f.footer.Frames[i].Root {
-			return f.damage(kindFrame, i, "records do not give the root in the footer")
-		}
-		if fn != nil {
-			if err := fn(f.header.First+uint64(i)*FrameRecords, leaves); err != nil {
-				return err
-			}
-		}
-	}
-	if frontier.Root() != f.footer.Root {
-		return f.damage(kindFooter, 0, "frames do not give the root")
 	}
 	c, err := verifier.Open(f.footer.Checkpoint)
-	if err != nil || c.Origin != f.header.Origin || c.Size != f.header.End || c.Root != f.footer.Root {
-		return f.damage(kindFooter, 0, "checkpoint is not the log's for this root")
+	switch {
+	case frontier.Root() != f.footer.Root:
+		damage = append(damage, f.damage(kindFooter, 0, "frames do not give the root"))
+	case err != nil || c.Origin != f.header.Origin || c.Size != f.header.End || c.Root != f.footer.Root:
+		damage = append(damage, f.damage(kindFooter, 0, "checkpoint is not the log's for this root"))
 	}
-	return f.verifyIndex()
+	broken, err := f.verifyIndex()
+	return append(damage, broken...), err
+}
+
+// verifyFrame adds a frame to the tree: by its records, or where it is damaged by the root that the footer shows, which
+// the checkpoint covers.
+func (f *File) verifyFrame(i int, b *Buffer, frontier *tree.Frontier, each func(tree.Hash, *tree.Frontier)) (*DamageError, error) {
+	root, before := f.footer.Frames[i].Root, *frontier
+	leaves, err := f.Frame(i, b)
+	var broken *DamageError
+	if err != nil && !errors.As(err, &broken) {
+		return nil, err
+	}
+	for _, leaf := range leaves {
+		h := tree.LeafHash(leaf)
+		b.hashes = frontier.Append(h, b.hashes[:0])
+		if each != nil {
+			each(h, frontier)
+		}
+	}
+	if broken == nil && b.hashes[8] != root {
+		broken = f.damage(kindFrame, i, "records do not give the root in the footer")
+	}
+	if broken != nil {
+		*frontier = before
+		frontier.AppendSubtree(8, root, nil)
+	}
+	return broken, nil
 }
 
 // verifyIndex reads every index block.
-func (f *File) verifyIndex() error {
+func (f *File) verifyIndex() (damage []*DamageError, err error) {
 	for i, x := range f.footer.Index {
 		block, err := f.block(kindIndex, i, x.offset, x.size)
+		var broken *DamageError
+		if errors.As(err, &broken) {
+			damage = append(damage, broken)
+			continue
+		}
 		if err != nil {
-			return err
+			return damage, err
 		}
 		begin, good := true, true
 		whole := scanBlock(block, func(p pair) bool {
@@ -305,8 +327,8 @@ func (f *File) verifyIndex() error {
 			return true
 		})
 		if !whole || !good || begin {
-			return f.damage(kindIndex, i, "not pairs of tokens and frames")
+			damage = append(damage, f.damage(kindIndex, i, "not pairs of tokens and frames"))
 		}
 	}
-	return nil
+	return damage, nil
 }

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type Writer struct {
 	out      *bufio.Writer
 	sum      hash.Hash // SHA-256 of the file
 	offset   int64
+	flushed  int64
 	encoder  *zstd.Encoder
 	frontier tree.Frontier
 	footer   Footer
@@ -129,6 +131,18 @@ func (w *Writer) frame() error {
 	return w.write(w.closed)
 }
 
+// paceBytes is how much may wait for a flush: a large one would hold up those of the live log.
+const paceBytes = 4 << 20
+
+// Pace makes durable what was added, now and then.
+func (w *Writer) Pace() error {
+	if w.offset-w.flushed < paceBytes {
+		return nil
+	}
+	w.flushed = w.offset
+	return errors.Join(w.out.Flush(), w.pending.Flush())
+}
+
 // Seal finishes the file: index, footer, flush; then everything is read back from the disk and compared, and only what
 // is whole gets its name. sign signs the tree at the end of the file. The key is needed to read back.
 func (w *Writer) Seal(sealKey []byte, sign func(size uint64, root tree.Hash) ([]byte, error), verifier tree.Verifier) (Sealed, error) {
@@ -181,7 +195,11 @@ func (w *Writer) readBack(sealKey []byte, verifier tree.Verifier) error {
 	if f.header != w.header || f.footer.Root != w.footer.Root {
 		return &DamageError{File: filepath.Base(f.name), Part: "header", Reason: "not what was written"}
 	}
-	return f.Verify(verifier, nil)
+	damage, err := f.Verify(context.Background(), verifier, nil)
+	if len(damage) > 0 {
+		return damage[0]
+	}
+	return err
 }
 
 // Abort gives the file up. After Seal it does nothing that matters.
