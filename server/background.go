@@ -194,6 +194,20 @@ func (s *Server) watchLog() {
 	}
 }
 
+// recordSealing records that a part of the log has become a segment. One that is made while the server stops has no
+// record; its manifest says the same.
+func (s *Server) recordSealing(done netlog.Sealing) {
+	_, err := s.journal.System(record.LogSealed, func(r *record.Record) {
+		r.Object = record.Object{Type: "segment", ID: fmt.Sprintf("%d-%d", done.First, done.End)}
+		r.Change = &record.Change{After: "sha256:" + done.SHA256, Diff: fmt.Sprintf("records=%d bytes=%d", done.End-done.First, done.Bytes)}
+	})
+	if err != nil {
+		s.logger.Error("recording a sealing", "cause", err.Error())
+		return
+	}
+	s.logger.Info("network log sealed", "first", done.First, "end", done.End, "bytes", done.Bytes, "took", done.Took.String())
+}
+
 // lockCredential locks an API key that has shown to be in wrong hands.
 func (s *Server) lockCredential(ctx context.Context, id string) {
 	entry, ok := s.Directory.Now().Credentials[id]

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ var beside = []record.Event{
 	record.VerificationBatchItem, record.VerificationVoided, record.VerificationRecovered, record.VerificationReconciled,
 	record.VerificationLost, record.StoreRollbackAccepted,
 	record.ClientSuspended, record.ClientResumed, record.ApprovalRequested, record.ConsentTombstoned, record.LogFollowed,
-	record.DatasetRewritten,
+	record.DatasetRewritten, record.LogSealed,
 }
 
 // elsewhere are events of programs around the server (of first starts and refused configurations), and of methods
@@ -53,6 +54,7 @@ func TestEvents(t *testing.T) {
 	w.deleted(1)
 	w.pass(5 * time.Hour)
 	w.Rewriter()()
+	w.sealed(t)
 	seen := map[record.Event]bool{}
 	for _, r := range w.Records(0) {
 		seen[r.Event] = true
@@ -71,6 +73,19 @@ func TestEvents(t *testing.T) {
 		if !want[e] {
 			t.Errorf("%v was written, and stands in no list", e)
 		}
+	}
+}
+
+// sealed makes a segment, and waits for its record.
+func (w *world) sealed(t *testing.T) {
+	t.Helper()
+	for w.Log.Size() < 300 {
+		must(t, w.Heartbeat())
+	}
+	must(t, w.Log.Seal(t.Context()))
+	last := w.Records(w.Log.Size() - 1)[0]
+	if last.Event != record.LogSealed || !strings.HasPrefix(last.Object.ID, "0-") || !strings.HasPrefix(last.Change.After, "sha256:") {
+		t.Errorf("the record of a sealing is %+v", last)
 	}
 }
 

@@ -196,6 +196,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.background.Go(s.tick)
 	s.background.Go(s.watchLog)
 	s.background.Go(s.rewriteDatasets)
+	s.log.OnSealed(s.recordSealing)
 	return s, nil
 }
 
@@ -289,6 +290,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.cutRest()
 	s.background.Wait()
 	err := errors.Join(s.flush(), s.mark(context.WithoutCancel(ctx)))
+	s.log.OnSealed(func(netlog.Sealing) {}) // system.stopped is the last record
 	if s.log.Healthy() == nil {
 		_, stopped := s.journal.System(record.SystemStopped, func(r *record.Record) { r.Status = s.status() })
 		err = errors.Join(err, stopped)

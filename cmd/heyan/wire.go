@@ -125,7 +125,7 @@ func (s *state) logOptions() (netlog.Options, error) {
 	seal, err := keyfile.Read(s.config.Keys.LogSeal, keyfile.LogSeal)
 	options := netlog.Options{
 		Dir: s.logDir(), Node: s.config.Node, Now: s.now, SigningKey: sign, SealKey: seal,
-		FileSize: s.config.Log.FileSize, AppendTimeout: s.config.Log.AppendTimeout,
+		Region: s.config.Region, FileSize: s.config.Log.FileSize, AppendTimeout: s.config.Log.AppendTimeout,
 		Warn: func(err error) { s.logger.Error("network log", "cause", err.Error()) },
 	}
 	if s.metrics != nil { // a refused configuration is recorded without

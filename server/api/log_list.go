@@ -103,7 +103,7 @@ func (s *listing) run(ctx context.Context, req *heyanv1.ListLogEntriesRequest, f
 		if err := s.last(ctx, from, to, n); err != nil {
 			return err
 		}
-	} else if err := log.Read(ctx, from, to, s.entry); err != nil {
+	} else if err := s.query.scan(ctx, log, from, to, s.found); err != nil {
 		return err
 	}
 	s.end = max(from, to)
@@ -120,6 +120,12 @@ func (s *listing) entry(index uint64, leaf []byte) error {
 	if err != nil || !pass {
 		return err
 	}
+	return s.found(index, leaf)
+}
+
+// found sends a record that passes.
+func (s *listing) found(index uint64, leaf []byte) error {
+	s.end = index + 1
 	return s.send(index, bytes.Clone(leaf))
 }
 
@@ -153,11 +159,7 @@ func (s *listing) last(ctx context.Context, from, to uint64, n int) error {
 			low = to - window
 		}
 		var part []found
-		err := s.d.Log.Read(ctx, low, to, func(index uint64, leaf []byte) error {
-			pass, err := s.query.passes(leaf)
-			if err != nil || !pass {
-				return err
-			}
+		err := s.query.scan(ctx, s.d.Log, low, to, func(index uint64, leaf []byte) error {
 			if len(part) == n {
 				part = part[1:]
 			}

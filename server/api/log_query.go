@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/netip"
 	"strings"
 
@@ -27,7 +28,25 @@ func (q *logQuery) passes(leaf []byte) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return q.Match(&r) && strings.HasSuffix(r.Action, q.methodEnd) && strings.HasPrefix(r.Event.String(), q.eventGroup), nil
+	return q.Match(&r) && q.patterns(&r), nil
+}
+
+// patterns is what package netlog does not compare.
+func (q *logQuery) patterns(r *record.Record) bool {
+	return strings.HasSuffix(r.Action, q.methodEnd) && strings.HasPrefix(r.Event.String(), q.eventGroup)
+}
+
+// scan calls fn with the records of [from, to) that pass, in order; with a filter it reads what may hold one.
+func (q *logQuery) scan(ctx context.Context, log *netlog.Log, from, to uint64, fn func(index uint64, leaf []byte) error) error {
+	if len(q.names) == 0 {
+		return log.Read(ctx, from, to, fn)
+	}
+	return log.Search(ctx, &q.Query, from, to, func(index uint64, leaf []byte, r *record.Record) error {
+		if !q.patterns(r) {
+			return nil
+		}
+		return fn(index, leaf)
+	})
 }
 
 // queryOf reads a filter. Names outside a closed list are refused, since they would match nothing for ever.

@@ -20,7 +20,7 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 	l := &Log{
 		opt: opt, signer: signer, lock: lock,
 		wake: make(chan struct{}, 1), drained: make(chan struct{}), stopped: make(chan struct{}),
-		sealer: sealer{make(chan struct{}, 1), make(chan chan error)},
+		sealer: sealer{wake: make(chan struct{}, 1), now: make(chan chan error)},
 	}
 	err = func() error {
 		verifier, err := tree.NewVerifier(signer.Key())

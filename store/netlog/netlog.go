@@ -95,8 +95,6 @@ type Options struct {
 	SegmentRecords int
 	// Region is where the log is kept, as manifests state it; empty leaves it out.
 	Region string
-	// Sealed is told of each new segment. It MUST NOT block. Nil drops it.
-	Sealed func(Sealing)
 	// AppendTimeout bounds how long an append can wait for the disk; zero is 5 s.
 	AppendTimeout time.Duration
 	// MaxQueue is how many records may wait for the next commit; zero is 16384.
@@ -154,9 +152,6 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if n := o.SegmentRecords; n%segment.FrameRecords != 0 || n/segment.FrameRecords > segment.MaxFrames {
 		return o, fmt.Errorf("netlog: a segment of %d records cannot be; whole frames of %d can", n, segment.FrameRecords)
-	}
-	if o.Sealed == nil {
-		o.Sealed = func(Sealing) {}
 	}
 	if o.Flushed == nil {
 		o.Flushed = func(int, time.Duration) {}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/heyan-project/heyan/store/netlog/disk"
@@ -24,8 +25,12 @@ type Sealing struct {
 // are removed. A segment ends with a whole frame of 256 records: the write-ahead file with the rest stays until the next
 // segment holds that, too. So a crash at any step leaves every record in one of the two, and the next start goes on.
 type sealer struct {
-	wake chan struct{} // one token: a file was closed
-	now  chan chan error
+	wake chan struct{}   // one token: a file was closed
+	now  chan chan error // somebody asks for it
+
+	mu     sync.Mutex
+	told   func(Sealing)
+	untold []Sealing
 }
 
 // day numbers the days of Asia/Shanghai, which has had no other offset since 1991.
@@ -180,8 +185,30 @@ func (l *Log) sealOne(ctx context.Context, from, end uint64) error {
 	if err := l.dropSealed(); err != nil {
 		return err
 	}
-	l.opt.Sealed(Sealing{m, time.Since(begun)})
+	l.tell(Sealing{m, time.Since(begun)})
 	return nil
+}
+
+// tell hands a sealing to whoever asked to be told, or keeps it until somebody does.
+func (l *Log) tell(s Sealing) {
+	l.sealer.mu.Lock()
+	defer l.sealer.mu.Unlock()
+	if l.sealer.told == nil {
+		l.sealer.untold = append(l.sealer.untold, s)
+		return
+	}
+	l.sealer.told(s)
+}
+
+// OnSealed sets who is told of each new segment, those of before the call first. told MUST NOT wait for a sealing.
+func (l *Log) OnSealed(told func(Sealing)) {
+	l.sealer.mu.Lock()
+	defer l.sealer.mu.Unlock()
+	l.sealer.told = told
+	for _, s := range l.sealer.untold {
+		told(s)
+	}
+	l.sealer.untold = nil
 }
 
 // writeSegment writes the records [from, end) as they are in the write-ahead files, and compares the root that they give

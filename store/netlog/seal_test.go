@@ -69,9 +69,9 @@ func TestSealing(t *testing.T) {
 		opt = small(opt)
 		opt.Region = "cn-north-1"
 		var sealings atomic.Int64
-		opt.Sealed = func(Sealing) { sealings.Add(1) }
 		l := create(t, opt)
 		addAll(t, l, 1, 700)
+		l.OnSealed(func(Sealing) { sealings.Add(1) })
 		for n := 700; n < 1000; n++ { // many commits, many files
 			add(t, l, n)
 		}
