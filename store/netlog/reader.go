@@ -162,8 +162,9 @@ func (r *Reader) locate(index uint64) (partView, int64, error) {
 // ReadHashes is tlog.HashReader over the durable records' tree hashes.
 func (r *Reader) ReadHashes(indexes []int64) ([]tree.Hash, error) {
 	out := make([]tree.Hash, len(indexes))
+	var last frameHashes // a proof asks for several of one frame
 	for i, x := range indexes {
-		h, err := r.readHash(x)
+		h, err := r.readHashBy(x, &last)
 		if err != nil {
 			return nil, err
 		}
@@ -172,12 +173,14 @@ func (r *Reader) ReadHashes(indexes []int64) ([]tree.Hash, error) {
 	return out, nil
 }
 
-func (r *Reader) readHash(x int64) (tree.Hash, error) {
+func (r *Reader) readHash(x int64) (tree.Hash, error) { return r.readHashBy(x, new(frameHashes)) }
+
+func (r *Reader) readHashBy(x int64, last *frameHashes) (tree.Hash, error) {
 	level, n := tlog.SplitStoredHashIndex(x)
 	r.mu.RLock()
 	if end := r.sealedEndLocked(); uint64(n+1)<<level <= end {
 		r.mu.RUnlock()
-		return r.sealedHash(level, uint64(n), end)
+		return r.sealedHash(level, uint64(n), end, last)
 	}
 	at := sort.Search(len(r.parts), func(i int) bool { return tlog.StoredHashCount(int64(r.parts[i].first)) > x })
 	if at == 0 {

@@ -250,9 +250,13 @@ func TestSealingCrash(t *testing.T) {
 	}
 	ops := fsys.Ops()
 	closeLog(t, l)
+	tears, every := 1, 32
+	if *long {
+		tears, every = 3, 1
+	}
 	images := 0
 	for n := before; n <= len(ops); n++ {
-		for image := range disktest.Crash(ops[:n], 2) {
+		for image := range disktest.Crash(ops[:n], tears) {
 			images++
 			dir := t.TempDir()
 			if err := image.Restore(opt.Dir, dir); err != nil {
@@ -268,7 +272,7 @@ func TestSealingCrash(t *testing.T) {
 			if err != nil || !report.Whole() || report.Verified != 550 {
 				t.Fatalf("after %d of %d operations: %v\n%v", n-before, len(ops)-before, err, report)
 			}
-			if images%16 == 0 || n == len(ops) {
+			if images%every == 0 || n == len(ops) {
 				holds(t, l, 550)
 				addAll(t, l, 550, 600)
 				seal(t, l)
@@ -285,7 +289,9 @@ func TestSealingCrash(t *testing.T) {
 func TestDamagedSegments(t *testing.T) {
 	opt := small(options(filepath.Join(t.TempDir(), "log")))
 	l := create(t, opt)
-	addAll(t, l, 1, 1500)
+	for n := 1; n < 1500; n += 100 { // in several files
+		addAll(t, l, n, min(n+100, 1500))
+	}
 	seal(t, l)
 	receipt, err := l.Proof(t.Context(), 600)
 	if err != nil {
@@ -312,8 +318,8 @@ func TestDamagedSegments(t *testing.T) {
 		finding string // how one of them begins
 		opens   bool   // a server starts all the same: it does not read every record
 	}{
-		"a byte of a frame":    {change(name, func(b []byte) []byte { b[500] ^= 1; return b }), "tampered: records from 512 to 767, file 00000000000000000512.seg at offset 0: frame 0", true},
-		"a byte of the footer": {change(name, func(b []byte) []byte { b[len(b)-100] ^= 1; return b }), "tampered: records from 512 to 1023, file 00000000000000000512.seg at offset 0: footer", true},
+		"a byte of a frame":    {change(segmentName(opt.Dir, 0), func(b []byte) []byte { b[500] ^= 1; return b }), "tampered: records from 0 to 255, file 00000000000000000000.seg at offset 0: frame 0", true},
+		"a byte of the footer": {change(segmentName(opt.Dir, 0), func(b []byte) []byte { b[len(b)-100] ^= 1; return b }), "tampered: records from 0 to 511, file 00000000000000000000.seg at offset 0: footer", true},
 		"the newest's footer":  {change(segmentName(opt.Dir, 1024), func(b []byte) []byte { b[len(b)-100] ^= 1; return b }), "tampered: records from 1024 to 1279, file 00000000000000001024.seg at offset 0: footer", false},
 		"the end cut off":      {change(name, func(b []byte) []byte { return b[:len(b)-50] }), "tampered: records from 512 to 1023, file 00000000000000000512.seg at offset 0: trailer", false},
 		"another manifest":     {change(manifestName(name), func(b []byte) []byte { return bytes.Replace(b, []byte(`"sha256": "`), []byte(`"sha256": "0`), 1) }), "tampered: records from 512 to 1023, file 00000000000000000512.seg at offset 0: manifest says", true},

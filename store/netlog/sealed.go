@@ -244,17 +244,17 @@ func gone(err error) error {
 }
 
 // sealedHash returns the tree hash with package tlog's number x, where all leaves below it are sealed.
-func (r *Reader) sealedHash(level int, n uint64, sealed uint64) (tree.Hash, error) {
+func (r *Reader) sealedHash(level int, n uint64, sealed uint64, last *frameHashes) (tree.Hash, error) {
 	if level > tile.Height {
 		if h, err := r.tiles.Hash(level, n, sealed/segment.FrameRecords); err == nil {
 			return h, nil
 		}
 		// The tiles may be behind where another process seals just now.
-		left, err := r.sealedHash(level-1, 2*n, sealed)
+		left, err := r.sealedHash(level-1, 2*n, sealed, last)
 		if err != nil {
 			return left, err
 		}
-		right, err := r.sealedHash(level-1, 2*n+1, sealed)
+		right, err := r.sealedHash(level-1, 2*n+1, sealed, last)
 		return tlog.NodeHash(left, right), err
 	}
 	s := r.findSealed(n << level)
@@ -266,9 +266,43 @@ func (r *Reader) sealedHash(level int, n uint64, sealed uint64) (tree.Hash, erro
 		return tree.Hash{}, err
 	}
 	defer r.segments.release(s.path)
+	first := n << level
+	if level == tile.Height {
+		return f.Footer().Frames[(first-s.First)/segment.FrameRecords].Root, nil
+	}
+	if err := last.load(f, first); err != nil {
+		return tree.Hash{}, err
+	}
+	var subtree tree.Frontier
+	for _, h := range last.hashes[first-last.first:][:1<<level] {
+		subtree.AppendSubtree(0, h, nil)
+	}
+	return subtree.Root(), nil
+}
+
+// frameHashes is the leaf hashes of a frame.
+type frameHashes struct {
+	first  uint64
+	hashes []tree.Hash
+}
+
+// load reads the frame that holds a record, unless it is that already.
+func (h *frameHashes) load(f *segment.File, index uint64) error {
+	first := index / segment.FrameRecords * segment.FrameRecords
+	if h.first == first && len(h.hashes) > 0 {
+		return nil
+	}
 	var buffer segment.Buffer
 	defer buffer.Release()
-	return f.Hash(level, n, &buffer)
+	leaves, err := f.Frame(int((first-f.Header().First)/segment.FrameRecords), &buffer)
+	if err != nil {
+		return err
+	}
+	h.first, h.hashes = first, h.hashes[:0]
+	for _, leaf := range leaves {
+		h.hashes = append(h.hashes, tree.LeafHash(leaf))
+	}
+	return nil
 }
 
 // recoverTiles sees to it that the tiles are those of the segments: after a crash the last segment's may be missing.

@@ -225,29 +225,6 @@ func (f *File) Span() (oldest, latest time.Time) {
 	return oldest, latest
 }
 
-// Hash returns the root of a complete subtree of 2^level leaves that lies in one frame: level 0 to 8, the n-th of its
-// level in the whole tree.
-func (f *File) Hash(level int, n uint64, b *Buffer) (h tree.Hash, err error) {
-	first := n << level
-	if level > 8 || first < f.header.First || first >= f.header.End {
-		return h, ErrNotFound
-	}
-	at := first - f.header.First
-	if level == 8 {
-		return f.footer.Frames[at/FrameRecords].Root, nil
-	}
-	leaves, err := f.Frame(int(at/FrameRecords), b)
-	if err != nil {
-		return h, err
-	}
-	var subtree tree.Frontier
-	var stored []tree.Hash
-	for _, leaf := range leaves[at%FrameRecords : at%FrameRecords+1<<level] {
-		stored = subtree.Append(tree.LeafHash(leaf), stored[:0])
-	}
-	return subtree.Root(), nil
-}
-
 // Verify reads the whole file and recomputes every hash: leaves to frame roots, those to the root of the tree at the end,
 // that to the checkpoint, which verifier must know. each, if any, is called with every leaf's hash and the tree that it
 // completes; the hashes of a damaged frame are not known, and passed over. What is damaged is all named; err is the
