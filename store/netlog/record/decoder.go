@@ -1,19 +1,28 @@
 package record
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"time"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// decoder walks the fields of one message and keeps the first error.
+// decoder walks over a record and the messages in it, one at a time, and keeps the first error. It reads a string, so
+// that every text of the record is a part of that string and costs nothing.
 type decoder struct {
-	b        []byte // what is left
+	s   string
+	at  int // where the next byte is
+	err error
+	level
+}
+
+// level is the message that is being read.
+type level struct {
+	end      int // where it ends in the whole record
 	num      protowire.Number
 	typ      protowire.Type
 	repeated bool // the current field may come again
-	err      error
 }
 
 func (d *decoder) fail(part string) {
@@ -24,11 +33,12 @@ func (d *decoder) fail(part string) {
 
 // next moves to the next field. Fields MUST ascend; only a repeated one may follow itself.
 func (d *decoder) next() bool {
-	if d.err != nil || len(d.b) == 0 {
+	if d.err != nil || d.at == d.end {
 		return false
 	}
-	num, typ, n := protowire.ConsumeTag(d.b)
-	if n < 0 || n != protowire.SizeTag(num) {
+	tag, ok := d.varint()
+	num := protowire.Number(tag >> 3)
+	if !ok || tag > uint64(protowire.MaxValidNumber)<<3|7 || num < protowire.MinValidNumber {
 		d.fail("malformed tag")
 		return false
 	}
@@ -36,8 +46,27 @@ func (d *decoder) next() bool {
 		d.fail("field order")
 		return false
 	}
-	d.b, d.num, d.typ, d.repeated = d.b[n:], num, typ, false
+	d.num, d.typ, d.repeated = num, protowire.Type(tag&7), false
 	return true
+}
+
+// varint reads a varint in its shortest form.
+func (d *decoder) varint() (v uint64, ok bool) {
+	if d.at < d.end && d.s[d.at] < 0x80 { // nearly always
+		v = uint64(d.s[d.at])
+		d.at++
+		return v, true
+	}
+	for shift := 0; shift < 64 && d.at < d.end; shift += 7 {
+		b := d.s[d.at]
+		d.at++
+		v |= uint64(b&0x7f) << shift
+		if b < 0x80 {
+			// A last byte of zero says nothing: there is a shorter form. The tenth byte has room for one bit.
+			return v, b != 0 && (shift < 63 || b == 1)
+		}
+	}
+	return 0, false
 }
 
 func (d *decoder) want(t protowire.Type) bool {
@@ -52,12 +81,11 @@ func (d *decoder) uint() uint64 {
 	if !d.want(protowire.VarintType) {
 		return 0
 	}
-	v, n := protowire.ConsumeVarint(d.b)
-	if n < 0 || v == 0 || n != protowire.SizeVarint(v) {
+	v, ok := d.varint()
+	if !ok || v == 0 {
 		d.fail("varint")
 		return 0
 	}
-	d.b = d.b[n:]
 	return v
 }
 
@@ -78,40 +106,65 @@ func (d *decoder) time() time.Time {
 	if !d.want(protowire.Fixed64Type) {
 		return time.Time{}
 	}
-	v, n := protowire.ConsumeFixed64(d.b)
-	if n < 0 || v == 0 || v >= 1<<63-1 {
+	if d.end-d.at < 8 {
 		d.fail("time")
 		return time.Time{}
 	}
-	d.b = d.b[n:]
+	var b [8]byte
+	copy(b[:], d.s[d.at:])
+	v := binary.LittleEndian.Uint64(b[:])
+	if v == 0 || v >= 1<<63-1 {
+		d.fail("time")
+		return time.Time{}
+	}
+	d.at += 8
 	return time.Unix(0, int64(v)).UTC()
 }
 
-func (d *decoder) bytes() []byte {
+// size reads the length of a field, which is there.
+func (d *decoder) size() int {
 	if !d.want(protowire.BytesType) {
-		return nil
+		return 0
 	}
-	v, n := protowire.ConsumeBytes(d.b)
-	if n < 0 || n != protowire.SizeBytes(len(v)) {
+	n, ok := d.varint()
+	if !ok || n > uint64(d.end-d.at) {
 		d.fail("length")
-		return nil
+		return 0
 	}
-	d.b = d.b[n:]
+	return int(n)
+}
+
+// bytes reads a field of bytes, as a part of the record's string.
+func (d *decoder) bytes() string {
+	n := d.size()
+	v := d.s[d.at : d.at+n]
+	d.at += n
 	return v
 }
 
+// text reads a string, which is not empty. What may be in it, the record's validation says.
 func (d *decoder) text() string {
 	v := d.bytes()
-	if len(v) == 0 || !utf8.Valid(v) {
+	if v == "" {
 		d.fail("text")
-		return ""
 	}
-	return string(v)
+	return v
 }
 
 func (d *decoder) repeatedText() string {
 	d.repeated = true
 	return d.text()
+}
+
+// address reads an address in its one spelling, without a zone.
+func (d *decoder) address() netip.Addr {
+	text := d.text()
+	ip, err := netip.ParseAddr(text)
+	var buf [64]byte
+	if err != nil || ip.Zone() != "" || ip.Is4In6() || string(ip.AppendTo(buf[:0])) != text {
+		d.fail("ip")
+	}
+	return ip
 }
 
 // array reads bytes of exactly len(dst), not all zero.
@@ -130,25 +183,28 @@ func (d *decoder) array(dst []byte) {
 	d.fail("empty bytes")
 }
 
-func (d *decoder) message(field func(*decoder)) {
-	sub := decoder{b: d.bytes()}
-	for sub.next() {
-		field(&sub)
-	}
-	if d.err == nil {
-		d.err = sub.err
-	}
+// enter begins the message that the current field holds, and returns the one around it for [decoder.leave].
+func (d *decoder) enter() (outer level) {
+	n := d.size()
+	outer = d.level
+	d.level = level{end: d.at + n}
+	return outer
 }
 
+// leave goes back to the message around the one that was read to its end.
+func (d *decoder) leave(outer level) { d.level = outer }
+
 func (d *decoder) pair(first, second *string) {
-	d.message(func(sub *decoder) {
-		switch sub.num {
+	outer := d.enter()
+	for d.next() {
+		switch d.num {
 		case 1:
-			*first = sub.text()
+			*first = d.text()
 		case 2:
-			*second = sub.text()
+			*second = d.text()
 		default:
-			sub.fail("unknown field")
+			d.fail("unknown field")
 		}
-	})
+	}
+	d.leave(outer)
 }
