@@ -51,6 +51,16 @@ func (p *part) sidecar() (*sidecar.File, error) {
 	return p.side, nil
 }
 
+// hash returns the tree hash with package tlog's number x from the sidecar.
+func (p *part) hash(x int64) (tree.Hash, error) {
+	side, err := p.sidecar()
+	if err != nil {
+		return tree.Hash{}, gone(err)
+	}
+	h, err := side.Hash(x)
+	return h, gone(err)
+}
+
 func (p *part) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -153,10 +153,10 @@ func (r *Reader) locate(index uint64) (partView, int64, error) {
 	r.mu.RUnlock()
 	side, err := p.sidecar()
 	if err != nil {
-		return v, 0, err
+		return v, 0, gone(err)
 	}
 	b, err := side.Find(index)
-	return v, b.Offset, err
+	return v, b.Offset, gone(err)
 }
 
 // ReadHashes is tlog.HashReader over the durable records' tree hashes.
@@ -197,11 +197,11 @@ func (r *Reader) readHashBy(x int64, last *frameHashes) (tree.Hash, error) {
 		return h, nil
 	}
 	r.mu.RUnlock()
-	side, err := p.sidecar()
-	if err != nil {
-		return tree.Hash{}, err
+	h, err := p.hash(x)
+	if end := r.sealedEnd(); errors.Is(err, errGone) && uint64(n+1)<<level <= end { // it was sealed since
+		return r.sealedHash(level, uint64(n), end, last)
 	}
-	return side.Hash(x)
+	return h, err
 }
 
 // Read calls fn with the durable records [from, to), in order; to beyond the end means the end at the time of the call.

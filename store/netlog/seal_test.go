@@ -162,6 +162,19 @@ func TestSealingBeside(t *testing.T) {
 	defer old.Close()
 	var readers sync.WaitGroup
 	done := make(chan struct{})
+	readers.Go(func() {
+		for {
+			size := l.Size()
+			if report, err := l.Verify(context.Background()); err != nil || !report.Whole() || report.Verified < size {
+				t.Errorf("of %d: %v\n%v", size, err, report)
+			}
+			select {
+			case <-done:
+				return
+			default:
+			}
+		}
+	})
 	for range 2 {
 		readers.Go(func() {
 			for {

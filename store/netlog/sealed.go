@@ -162,6 +162,9 @@ func (r *Reader) loadSegment(name string, fsys disk.FS) (*sealedPart, error) {
 func (r *Reader) addSealed(s *sealedPart) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s.First < r.sealedEndLocked() {
+		return // a reader came across it before the one who made it told
+	}
 	r.sealed = append(r.sealed, s)
 	r.size = max(r.size, s.End)
 }
@@ -237,7 +240,7 @@ func readFrames(ctx context.Context, f *segment.File, buffer *segment.Buffer, fr
 var errGone = errors.New("netlog: file is gone")
 
 func gone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrClosed) {
 		return fmt.Errorf("%w: %w", errGone, err)
 	}
 	return err

@@ -122,24 +122,14 @@ type Evidence struct {
 func (r *Reader) Verify(ctx context.Context, outside ...Evidence) (Report, error) {
 	v := &verification{ctx: ctx, r: r, limit: r.Size(), report: Report{Origin: r.Origin(), Key: r.Key()}, sound: true}
 	v.weigh(outside)
-	if err := v.verifySealed(); err != nil {
-		return v.report, err
-	}
-	names, _, err := r.uncovered()
-	if err != nil {
-		return v.report, err
-	}
-	for i, name := range names {
-		v.file, v.last = name, i == len(names)-1
-		err := v.verifyFile()
-		if errors.Is(err, fs.ErrNotExist) {
-			v.find(Missing, v.next, 0, 0, "file is gone")
-			err = nil
-		}
-		if err != nil {
+	for more := true; more; {
+		if err := v.verifySealed(); err != nil {
 			return v.report, err
 		}
-		v.report.Files++
+		var err error
+		if more, err = v.verifyWAL(); err != nil {
+			return v.report, err
+		}
 	}
 	if v.next < v.limit {
 		v.find(Missing, v.next, v.limit, 0, "the log was longer")
@@ -147,6 +137,56 @@ func (r *Reader) Verify(ctx context.Context, outside ...Evidence) (Report, error
 	v.report.Size, v.report.Root = v.next, v.frontier.Root()
 	v.conclude()
 	return v.report, nil
+}
+
+// verifyWAL verifies the write-ahead files behind the sealed records. more is true where one has been sealed meanwhile, and
+// is gone.
+func (v *verification) verifyWAL() (more bool, err error) {
+	names, _, err := v.r.uncovered()
+	if err != nil {
+		return false, err
+	}
+	v.entered = false
+	for i, name := range names {
+		v.file, v.last = name, i == len(names)-1
+		first, _ := firstOf(name)
+		err := v.verifyFileFrom(first)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errGap) {
+			if sealed, err := v.sealedSince(); err != nil || sealed {
+				return sealed, err
+			}
+		}
+		switch {
+		case errors.Is(err, errGap):
+			err = v.verifyFile()
+		case errors.Is(err, fs.ErrNotExist):
+			v.find(Missing, v.next, 0, 0, "file is gone")
+			err = nil
+		}
+		if err != nil {
+			return false, err
+		}
+		v.report.Files++
+	}
+	return false, nil
+}
+
+// errGap is a file that begins behind the next record: what is between is gone, or sealed since.
+var errGap = errors.New("netlog: records before this file are not here")
+
+func (v *verification) verifyFileFrom(first uint64) error {
+	if first > v.next && v.sound {
+		return errGap
+	}
+	return v.verifyFile()
+}
+
+// sealedSince tells whether a segment holds the next record that did not when the segments were verified.
+func (v *verification) sealedSince() (bool, error) {
+	if err := v.r.loadSegments(nil); err != nil {
+		return false, err
+	}
+	return v.r.sealedEnd() > v.sealed && v.r.findSealed(v.next) != nil, nil
 }
 
 // verification is one run of Verify.
@@ -162,7 +202,8 @@ type verification struct {
 	sound    bool // frontier is the tree of all records before next
 	stored   []tree.Hash
 	targets  []*target
-	sealed   uint64    // where the segments end
+	known    uint64    // records before it were counted
+	sealed   uint64    // where the segments end that were verified
 	entered  bool      // a write-ahead file was begun
 	again    tree.Hash // root at sealed, where records before it stand in a write-ahead file, too
 }
@@ -257,7 +298,7 @@ func (v *verification) enter(h wal.Header) bool {
 		v.find(Tampered, v.next, 0, 0, "file is of another origin")
 		return false
 	}
-	if h.First < v.next && !v.entered && v.next == v.r.sealedEnd() {
+	if h.First < v.next && !v.entered && v.next == v.sealed {
 		// The first file may begin among the sealed records. They are verified here once more, and must be the same.
 		if f, err := tree.Load(h.First, v.r); err == nil {
 			v.again, v.next, v.frontier = v.frontier.Root(), h.First, f
@@ -349,8 +390,9 @@ func (v *verification) batch(b *wal.Batch) error {
 	default:
 		v.report.Commits++
 		if before == len(v.report.Findings) {
-			v.report.Verified += b.Size - max(b.First, min(v.sealed, b.Size))
+			v.report.Verified += b.Size - max(b.First, min(v.known, b.Size))
 		}
+		v.known = max(v.known, b.Size)
 	}
 	return nil
 }

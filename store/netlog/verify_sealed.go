@@ -19,28 +19,31 @@ func (v *verification) verifySealed() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
+	for i, name := range names {
 		first, ok := firstOf(name)
-		if !ok {
+		if !ok || first < v.sealed {
 			continue
 		}
 		v.file = name
-		if first != v.next {
+		if first > v.next {
 			v.find(Missing, v.next, first, 0, "records before this segment are not there")
 		}
-		if err := v.verifySegment(name, first); err != nil {
+		if err := v.verifySegment(name, first, i == len(names)-1); err != nil {
 			return err
 		}
 		v.report.Files++
 		v.report.Segments++
+		v.sealed = v.next
 	}
-	v.file, v.sealed = "", v.next
+	v.file = ""
 	return nil
 }
 
-func (v *verification) verifySegment(name string, first uint64) error {
+// verifySegment verifies one segment. The last one may have been sealed just now, and have no manifest yet.
+func (v *verification) verifySegment(name string, first uint64, last bool) error {
 	m, err := readManifest(name)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && last:
 	case errors.Is(err, fs.ErrNotExist):
 		v.find(Missing, first, 0, 0, "manifest is gone")
 	case errors.As(err, new(*segmentError)):
@@ -70,8 +73,8 @@ func (v *verification) verifySegment(name string, first uint64) error {
 
 // verifyOpen verifies a segment whose footer could be read.
 func (v *verification) verifyOpen(name string, f *segment.File, m Manifest) error {
-	h, footer := f.Header(), f.Footer()
-	v.next = h.End
+	h, footer, known := f.Header(), f.Footer(), v.known
+	v.next, v.known = h.End, max(v.known, h.End)
 	if h.Origin != v.r.Origin() {
 		v.find(Tampered, h.First, h.End, 0, "segment is of another origin")
 		v.sound = false
@@ -104,7 +107,9 @@ func (v *verification) verifyOpen(name string, f *segment.File, m Manifest) erro
 		return nil
 	}
 	v.report.Commits++
-	v.report.Verified += h.End - h.First - min(bad, h.End-h.First)
+	if fresh := h.End - max(h.First, min(known, h.End)); fresh > bad {
+		v.report.Verified += fresh - bad
+	}
 	v.frontier, v.sound = after(f)
 	return nil
 }

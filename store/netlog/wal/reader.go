@@ -175,7 +175,15 @@ func (r *Reader) scanFrom(offset int64, number, index uint64, size int64, fn fun
 	for offset < size {
 		batch, err := r.read(offset, size, &buf)
 		if errors.Is(err, errTorn) {
-			return r.tail(offset, size, number)
+			tail, damage := r.tail(offset, size, number)
+			if !errors.Is(damage, ErrCorrupt) {
+				return tail, damage
+			}
+			// Where a writer is at work, the batch may have been half there, and the later commit come since. Behind that it
+			// is whole by now, or damaged.
+			if batch, err = r.read(offset, size, &buf); errors.Is(err, errTorn) {
+				return tail, damage
+			}
 		}
 		if err != nil {
 			return Tail{}, err
