@@ -208,6 +208,9 @@ func TestState(t *testing.T) {
 	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	state := telemetry.State{
 		LogQueue: func() int { return 3 }, LogSize: func() uint64 { return 812 }, LogHealthy: func() bool { return true },
+		LogForward: func() telemetry.Forwarding {
+			return telemetry.Forwarding{Connected: true, Sent: 11, Skipped: 12, Reconnects: 13, Lag: 14}
+		},
 		ClaimsOpen: func() int { return 2 }, StoreHealthy: func() bool { return false },
 		CertificateExpiry: func() time.Time { return now.Add(time.Hour) }, Now: func() time.Time { return now },
 	}
@@ -217,6 +220,8 @@ func TestState(t *testing.T) {
 	families := scrape(t, m)
 	for name, want := range map[string]float64{
 		"heyan_log_queue": 3, "heyan_log_size": 812, "heyan_log_healthy": 1, "heyan_ledger_claims_open": 2,
+		"heyan_log_forward_sent_total": 11, "heyan_log_forward_skipped_total": 12, "heyan_log_forward_reconnects_total": 13,
+		"heyan_log_forward_lag": 14, "heyan_log_forward_connected": 1,
 		"heyan_store_healthy": 0, "heyan_certificate_expiry_seconds": 3600,
 	} {
 		if got := value(t, families, name); got != want {

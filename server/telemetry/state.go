@@ -12,11 +12,18 @@ type State struct {
 	LogQueue     func() int    // records that wait for a flush
 	LogSize      func() uint64 // records in the log of this origin
 	LogHealthy   func() bool
-	ClaimsOpen   func() int // requests claimed and not yet settled
+	LogForward   func() Forwarding // where the log is forwarded to a collector
+	ClaimsOpen   func() int        // requests claimed and not yet settled
 	StoreHealthy func() bool
 	// CertificateExpiry is when the server's own certificate ends, and Now the clock it is compared with.
 	CertificateExpiry func() time.Time
 	Now               func() time.Time
+}
+
+// Forwarding is how far a collector is with the network log.
+type Forwarding struct {
+	Connected                      bool
+	Sent, Skipped, Reconnects, Lag uint64
 }
 
 // Watch adds the series of s. It fails when it is called twice with the same member.
@@ -42,6 +49,9 @@ func (m *Metrics) Watch(s State) error {
 	if s.LogHealthy != nil {
 		healthy("heyan_log_healthy", "Whether the network log can be written", s.LogHealthy)
 	}
+	if s.LogForward != nil {
+		r.forwarding(s.LogForward)
+	}
 	if s.ClaimsOpen != nil {
 		gauge("heyan_ledger_claims_open", "Requests that are claimed and not yet settled.", func() float64 { return float64(s.ClaimsOpen()) })
 	}
@@ -54,4 +64,23 @@ func (m *Metrics) Watch(s State) error {
 		})
 	}
 	return r.err
+}
+
+func (r *registrar) forwarding(read func() Forwarding) {
+	counter := func(name, help string, of func(Forwarding) uint64) {
+		r.counterOrGauge(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(of(read())) }))
+	}
+	counter("heyan_log_forward_sent_total", "Records written to the collector, repeated ones counted again.", func(f Forwarding) uint64 { return f.Sent })
+	counter("heyan_log_forward_skipped_total", "Records that the collector was not sent, because it was too far behind.", func(f Forwarding) uint64 { return f.Skipped })
+	counter("heyan_log_forward_reconnects_total", "Connections to the collector after the first.", func(f Forwarding) uint64 { return f.Reconnects })
+	gauge := func(name, help string, of func(Forwarding) float64) {
+		r.counterOrGauge(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return of(read()) }))
+	}
+	gauge("heyan_log_forward_lag", "Records of the network log that the collector was not sent yet.", func(f Forwarding) float64 { return float64(f.Lag) })
+	gauge("heyan_log_forward_connected", "Whether the collector is connected: 1, or 0.", func(f Forwarding) float64 {
+		if f.Connected {
+			return 1
+		}
+		return 0
+	})
 }
