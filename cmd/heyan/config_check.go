@@ -114,6 +114,8 @@ func checkFiles(c *config.Config) (wrong []error) {
 		_, err := (&state{config: c}).certificates()
 		wrong = append(wrong, err)
 	}
+	_, err := forwardTLS(&c.Log.Forward)
+	wrong = append(wrong, err)
 	return wrong
 }
 

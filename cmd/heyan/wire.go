@@ -33,6 +33,7 @@ import (
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/store/embedded"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/forward"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/dataset"
@@ -271,6 +272,7 @@ func (s *state) verifier() *verifier.Verifier {
 type instance struct {
 	*state
 	server   *server.Server
+	forward  *forward.Forwarder // nil where nothing is forwarded
 	listener net.Listener
 	status   *http.Server
 	statusAt net.Listener
@@ -288,10 +290,17 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	if err != nil {
 		return nil, err
 	}
-	if err := s.watch(); err != nil {
+	// Before the server: what its start writes is forwarded too.
+	forwarder, err := s.startForward()
+	if err != nil {
 		return nil, err
 	}
-	srv, err := server.New(ctx, server.Config{
+	i := &instance{state: s, forward: forwarder, tracing: stopTracing, served: make(chan error, 1)}
+	if err := s.watch(forwarder); err != nil {
+		i.stopForward(ctx)
+		return nil, err
+	}
+	i.server, err = server.New(ctx, server.Config{
 		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Recovery: s.recovery, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
 		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Machine: func() server.Machine { return machine(s.logDir()) }, Logger: s.logger, Metrics: s.metrics, Tracing: handler,
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, AllowTLS12: s.config.TLS.MinVersion == "1.2",
@@ -301,11 +310,13 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 		Notice: s.notice(), Digests: s.digests(), AcceptOlderStore: s.acceptOlderStore,
 	})
 	if err != nil {
+		i.stopForward(ctx)
 		return nil, err
 	}
-	i := &instance{state: s, server: srv, tracing: stopTracing, served: make(chan error, 1)}
 	if err := i.listen(); err != nil {
-		return nil, errors.Join(err, srv.Shutdown(ctx))
+		err = errors.Join(err, i.server.Shutdown(ctx))
+		i.stopForward(ctx)
+		return nil, err
 	}
 	return i, nil
 }
@@ -322,10 +333,10 @@ func newMetrics(catalogue *product.Catalogue) (*telemetry.Metrics, error) {
 }
 
 // watch adds what is read at each scrape.
-func (s *state) watch() error {
+func (s *state) watch(f *forward.Forwarder) error {
 	return s.metrics.Watch(telemetry.State{
 		LogQueue: s.log.Queued, LogSize: s.log.Size, LogHealthy: func() bool { return s.log.Healthy() == nil },
-		ClaimsOpen:   s.store.Claims,
+		ClaimsOpen: s.store.Claims, LogForward: forwardState(f),
 		StoreHealthy: func() bool { return s.store.Healthy() == nil }, CertificateExpiry: s.certificateExpiry(), Now: s.now,
 	})
 }
@@ -371,7 +382,9 @@ func (i *instance) listen() (err error) {
 func (i *instance) stop(ctx context.Context) error {
 	err := i.server.Shutdown(ctx)
 	// The store's newest checkpoint covers the record of the stop: whatever is cut off now, the next start notices.
-	err = errors.Join(err, server.KeepOrigin(ctx, i.log, i.store), i.status.Close(), i.tracing(ctx), <-i.served)
+	err = errors.Join(err, server.KeepOrigin(ctx, i.log, i.store))
+	i.stopForward(ctx)
+	err = errors.Join(err, i.status.Close(), i.tracing(ctx), <-i.served)
 	return errors.Join(err, i.close())
 }
 

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -68,6 +69,18 @@ type Keys struct {
 type Log struct {
 	FileSize      int64         `yaml:"file_size"`      // bytes of a WAL file
 	AppendTimeout time.Duration `yaml:"append_timeout"` // how long a flush may take
+	Forward       Forward       `yaml:"forward"`
+}
+
+// Forward is the syslog collector that the network log is forwarded to, over TLS.
+type Forward struct {
+	Address     string `yaml:"address"`     // host:port; empty = nothing is forwarded
+	CA          string `yaml:"ca"`          // PEM file of the CAs of the collector's certificate; empty = the system's
+	ServerName  string `yaml:"server_name"` // the name in that certificate; empty = the host of address
+	Certificate string `yaml:"certificate"` // this node's own, where the collector asks for one
+	Key         string `yaml:"key"`
+	Position    string `yaml:"position"` // file that remembers what was sent; empty = none
+	MaxLag      int    `yaml:"max_lag"`  // records that the collector may be behind
 }
 
 // Limits bound what callers may do.
@@ -103,7 +116,7 @@ func Default() Config {
 	return Config{
 		Node: "node1", Listen: "0.0.0.0:9443", StatusListen: "127.0.0.1:9090",
 		TLS:     TLS{MinVersion: "1.3"},
-		Log:     Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second},
+		Log:     Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second, Forward: Forward{MaxLag: 100_000}},
 		Limits:  Limits{Streams: 1024, Drain: 20 * time.Second, Silence: 2 * time.Minute, Strangers: 1024, StrangersPerAddress: 64, StrangerIdle: 10 * time.Second},
 		Runtime: Runtime{GCPercent: 400, StreamWorkers: 512, CacheBytes: 128 << 20},
 	}
@@ -170,7 +183,7 @@ func partly(err error) bool {
 
 // resolve makes every path absolute against the file's folder.
 func (c *Config) resolve() {
-	for _, path := range append([]*string{&c.DataDir, &c.TLS.Certificate, &c.TLS.Key}, c.Keys.paths()...) {
+	for _, path := range slices.Concat([]*string{&c.DataDir, &c.TLS.Certificate, &c.TLS.Key}, c.Keys.paths(), c.Log.Forward.paths()) {
 		*path = c.absolute(*path)
 	}
 	for i := range c.TLS.ClientCA {
@@ -188,6 +201,8 @@ func (c *Config) absolute(path string) string {
 func (k *Keys) paths() []*string {
 	return []*string{&k.Digest, &k.Subject, &k.Business, &k.Registry, &k.LogSeal, &k.LogSign}
 }
+
+func (f *Forward) paths() []*string { return []*string{&f.CA, &f.Certificate, &f.Key, &f.Position} }
 
 // check adds everything that is wrong.
 func (c *Config) check(wrong *Errors) {
@@ -217,6 +232,7 @@ func (c *Config) check(wrong *Errors) {
 		require(*path == "" || !inside(c.DataDir, *path), "keys.%s lies inside data_dir: a copy of the data must not carry its keys", name)
 	}
 	c.checkListeners(require)
+	c.checkForward(require)
 	if c.Production {
 		require(!c.Reflection, "reflection is not for production")
 		require(len(c.TLS.ClientCA) > 0, "tls.client_ca is required in production: operators sign in by certificate")
@@ -239,6 +255,27 @@ func (c *Config) checkListeners(require func(bool, string, ...any)) {
 		require(err != nil || c.Production || loopback(host), "%s: only loopback without production: true", l.name)
 	}
 	require(c.Listen != c.StatusListen || strings.HasSuffix(c.Listen, ":0"), "status_listen: the same address as listen; each has its own port")
+}
+
+func (c *Config) checkForward(require func(bool, string, ...any)) {
+	f := &c.Log.Forward
+	require(f.MaxLag >= 10_000 && f.MaxLag <= 100_000_000, "log.forward.max_lag: 10000 to 100000000 records")
+	if f.Address == "" {
+		bare := *f == Forward{MaxLag: f.MaxLag}
+		require(bare, "log.forward.address is missing: it names the collector that the other members are about")
+		return
+	}
+	host, port, err := net.SplitHostPort(f.Address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	require(err == nil && host != "" && !strings.Contains(host, "/"),
+		"log.forward.address: wants host:port of a collector that takes syslog over TLS, e.g. syslog.example.cn:6514; there is no plaintext syslog")
+	require((f.Certificate == "") == (f.Key == ""), "log.forward.certificate and log.forward.key: both or neither")
+	for _, part := range []string{"log", "store"} {
+		require(f.Position == "" || c.DataDir == "" || !inside(filepath.Join(c.DataDir, part), f.Position),
+			"log.forward.position lies inside the %s of data_dir, where nothing else may be", part)
+	}
 }
 
 // loopback reports whether only this machine can connect to a host.
