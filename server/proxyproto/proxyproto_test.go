@@ -79,8 +79,8 @@ func TestParse(t *testing.T) {
 
 // A header is parsed whole, and alone.
 func TestParseAlone(t *testing.T) {
-	if _, err := proxyproto.Parse(append(proxytest.From(four), 0)); !errors.Is(err, proxyproto.ErrMalformed) {
-		t.Errorf("with a byte after it: %v", err)
+	if _, err := proxyproto.Parse(append(proxytest.From(four), proxytest.Extra(proxytest.TypeNo, nil)...)); !errors.Is(err, proxyproto.ErrMalformed) {
+		t.Errorf("with an extra that its length leaves out: %v", err)
 	}
 }
 

@@ -27,12 +27,26 @@ const (
 	Timeout                             // the client was too slow
 	Closed                              // the client went away
 	Other                               // anything else, such as bytes that break off from TLS later
+
+	// Of connections from a trusted proxy, see package proxyproto.
+	Probe          // the proxy's own, which it closed before it sent a byte of TLS: a health check, and no failure
+	ProxyMissing   // there is no header
+	ProxyVersion1  // a header of version 1, in text
+	ProxyTruncated // the header breaks off
+	ProxyOversized // the header is too large
+	ProxyFamily    // the header passes on something else than TCP over IP
+	ProxyChecksum  // the header's checksum is wrong
+	ProxyMalformed // the header is wrong in any other way
+	ProxyTimeout   // the header did not come in time
 )
 
 var causeNames = [...]string{
 	Plaintext: "plaintext", NoSharedVersion: "no_shared_version", NoSharedProtocol: "no_shared_protocol",
 	BadCertificate: "bad_certificate", ExpiredCertificate: "expired_certificate", UnknownCA: "unknown_ca",
 	Rejected: "rejected", Overloaded: "overloaded", Timeout: "timeout", Closed: "closed", Other: "other",
+	Probe: "probe", ProxyMissing: "proxy_header_missing", ProxyVersion1: "proxy_header_v1", ProxyTruncated: "proxy_header_truncated",
+	ProxyOversized: "proxy_header_oversized", ProxyFamily: "proxy_header_family", ProxyChecksum: "proxy_header_checksum",
+	ProxyMalformed: "proxy_header_malformed", ProxyTimeout: "proxy_header_timeout",
 }
 
 // Causes lists all causes, for labels of metrics.

@@ -24,6 +24,7 @@ type Conn struct {
 
 	Session       string         // id: 16 random bytes in hexadecimal
 	Remote, Local netip.AddrPort // IPv4-mapped addresses as IPv4; the zero value where it is no TCP
+	Via           netip.AddrPort // the trusted proxy that told of Remote; the zero value where Remote connected itself
 	Version       string         // "TLSv1.3"
 	Cipher        string         // its IANA name
 	ServerName    string         // a configured name, "other", or empty where the client sent none

@@ -9,7 +9,9 @@
 // Each accepted connection is observed exactly once: as a failed handshake, or as an opened session, and then
 // once more when it has ended. No text of a certificate, a hello or an error of crypto/tls leaves this
 // package but the fingerprint and the verified names. Connections without an identity are bounded in number, in all
-// and from one address, in what they may send while they have calls open, and in how long they may have none.
+// and from one address, in what they may send while they have calls open, and in how long they may have none. A load
+// balancer that is trusted says whose connection it passes on, see [Config.TrustedProxies]: that client's address is the
+// connection's from then on.
 //
 // What is not: a connection without a certificate is not refused here, since API keys and public methods
 // need none; package authn decides for each call. Certificate revocation lists are not read: a credential is
@@ -38,11 +40,12 @@ import (
 
 // Defaults of [Config].
 const (
-	DefaultHandshakeTimeout = 10 * time.Second
-	DefaultMaxHandshakes    = 256
-	DefaultMaxStrangers     = 1024
-	DefaultMaxFromOne       = 64
-	DefaultStrangerIdle     = 10 * time.Second
+	DefaultHandshakeTimeout   = 10 * time.Second
+	DefaultProxyHeaderTimeout = 4 * time.Second // a lost packet is sent again after one, and after three
+	DefaultMaxHandshakes      = 256
+	DefaultMaxStrangers       = 1024
+	DefaultMaxFromOne         = 64
+	DefaultStrangerIdle       = 10 * time.Second
 )
 
 // Material is what a server presents and trusts. It is not changed once a Source has returned it.
@@ -67,6 +70,7 @@ func (s static) Material() *Material { return s.material }
 // Failure is one connection that did not become a session.
 type Failure struct {
 	Remote, Local netip.AddrPort
+	Via           netip.AddrPort // as in Conn
 	Time          time.Time
 	Cause         Cause
 	// Fingerprint is the SHA-256, in hexadecimal, of the client certificate that was refused; else empty.
@@ -94,6 +98,12 @@ type Config struct {
 	AllowTLS12 bool
 	// ServerNames are the names, lower case, that a session's ServerName may have; any other is "other".
 	ServerNames []string
+	// TrustedProxies are the addresses of load balancers. A connection from one of them MUST begin with a header of PROXY
+	// protocol version 2, and its client is whom the header names; from anywhere else none is read. Every address in
+	// these prefixes can name any client it likes.
+	TrustedProxies []netip.Prefix
+	// ProxyHeaderTimeout is from the accepted connection to the end of that header; 0 = 4 s.
+	ProxyHeaderTimeout time.Duration
 	// HandshakeTimeout is from the accepted connection to the end of the HTTP/2 preface; 0 = 10 s.
 	HandshakeTimeout time.Duration
 	// MaxHandshakes is how many are computed at the same time; 0 = 256. Further ones wait, within the
@@ -146,6 +156,9 @@ func New(config Config) (*Credentials, error) {
 	if config.HandshakeTimeout <= 0 {
 		config.HandshakeTimeout = DefaultHandshakeTimeout
 	}
+	if config.ProxyHeaderTimeout <= 0 {
+		config.ProxyHeaderTimeout = DefaultProxyHeaderTimeout
+	}
 	if config.MaxHandshakes <= 0 {
 		config.MaxHandshakes = DefaultMaxHandshakes
 	}
@@ -164,7 +177,7 @@ func New(config Config) (*Credentials, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	config.ServerNames = slices.Clone(config.ServerNames)
+	config.ServerNames, config.TrustedProxies = slices.Clone(config.ServerNames), slices.Clone(config.TrustedProxies)
 	return &Credentials{
 		config:   config,
 		registry: &Registry{open: map[*session]struct{}{}},
@@ -233,32 +246,26 @@ func (c *Credentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthI
 	// grpc-go lifts the deadline when the preface has been read.
 	_ = raw.SetDeadline(start.Add(c.config.HandshakeTimeout))
 	w := &wire{Conn: raw}
-	var conn *tls.Conn
-	cause, fingerprint := Overloaded, ""
-	from := address(raw.RemoteAddr()).Addr()
-	if arriving, ok := c.arriving.enter(from); ok {
-		conn, cause, fingerprint = c.handshake(w, start)
-		arriving.forget()
-	}
+	conn, from, cause, fingerprint := c.admit(w, start)
 	// Whoever presented a certificate is vouched for by a CA of ours: strangers do not keep it out.
 	var unknown *stranger
 	if ok := true; cause == 0 && len(conn.ConnectionState().VerifiedChains) == 0 {
-		if unknown, ok = c.unknown.enter(from); !ok {
+		if unknown, ok = c.unknown.enter(from.remote.Addr()); !ok {
 			cause = Overloaded
 		}
 	}
 	if cause != 0 {
 		c.config.Observer.HandshakeFailed(Failure{
-			Remote: address(raw.RemoteAddr()), Local: address(raw.LocalAddr()),
+			Remote: from.remote, Via: from.via, Local: address(raw.LocalAddr()),
 			Time: c.config.Now(), Cause: cause, Fingerprint: fingerprint,
 		})
 		w.hangUp(cause)
-		if cause == Closed {
-			return nil, nil, io.EOF // a probe: not worth a line in grpc-go's own log
+		if cause == Closed || cause == Probe {
+			return nil, nil, io.EOF // not worth a line in grpc-go's own log
 		}
 		return nil, nil, handshakeError(cause)
 	}
-	info, err := c.describe(w, conn.ConnectionState(), time.Since(start))
+	info, err := c.describe(w, from, conn.ConnectionState(), time.Since(start))
 	if err == nil {
 		err = c.config.Observer.SessionOpened(info)
 	}
@@ -278,6 +285,31 @@ var errRefused = errors.New("transport: the session could not be opened")
 type handshakeError Cause
 
 func (e handshakeError) Error() string { return "transport: handshake failed: " + Cause(e).String() }
+
+// admit finds out whose connection it is, whether there is room for one more of theirs, and shakes hands. A cause other
+// than 0 is why nothing came of it.
+func (c *Credentials) admit(w *wire, start time.Time) (*tls.Conn, origin, Cause, string) {
+	arriving, ok := c.arriving.arrive()
+	if !ok {
+		return nil, origin{remote: address(w.Conn.RemoteAddr())}, Overloaded, ""
+	}
+	defer arriving.forget()
+	from, cause := c.origin(w, start)
+	if cause != 0 {
+		return nil, from, cause, ""
+	}
+	if from.via.IsValid() {
+		w.client = from.remote
+	}
+	if !arriving.take(from.remote.Addr()) {
+		return nil, from, Overloaded, ""
+	}
+	conn, cause, fingerprint := c.handshake(w, start)
+	if cause == Closed && from.own && !w.began {
+		cause = Probe
+	}
+	return conn, from, cause, fingerprint
+}
 
 // handshake waits for a first byte, then for a slot, and then shakes hands.
 func (c *Credentials) handshake(w *wire, start time.Time) (*tls.Conn, Cause, string) {
@@ -304,7 +336,7 @@ func (c *Credentials) handshake(w *wire, start time.Time) (*tls.Conn, Cause, str
 }
 
 // describe makes the Conn of a finished handshake.
-func (c *Credentials) describe(w *wire, state tls.ConnectionState, took time.Duration) (*Conn, error) {
+func (c *Credentials) describe(w *wire, from origin, state tls.ConnectionState, took time.Duration) (*Conn, error) {
 	var id [16]byte
 	if _, err := io.ReadFull(c.config.Random, id[:]); err != nil {
 		return nil, err
@@ -312,7 +344,8 @@ func (c *Credentials) describe(w *wire, state tls.ConnectionState, took time.Dur
 	return &Conn{
 		CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
 		Session:        hex.EncodeToString(id[:]),
-		Remote:         address(w.RemoteAddr()),
+		Remote:         from.remote,
+		Via:            from.via,
 		Local:          address(w.LocalAddr()),
 		Version:        versionName(state.Version),
 		Cipher:         tls.CipherSuiteName(state.CipherSuite),

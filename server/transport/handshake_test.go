@@ -283,7 +283,7 @@ func TestCauses(t *testing.T) {
 			seen[name] = true
 		}
 	}
-	if len(seen) != int(transport.Other) || transport.Cause(0).String() != "invalid" || (transport.Other+1).String() != "invalid" {
+	if len(seen) != int(transport.ProxyTimeout) || transport.Cause(0).String() != "invalid" || (transport.ProxyTimeout+1).String() != "invalid" {
 		t.Error("the list is not closed")
 	}
 }

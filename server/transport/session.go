@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +18,19 @@ type wire struct {
 	in, out atomic.Uint64
 	limit   atomic.Uint64 // of in; 0 = none
 
+	client netip.AddrPort // whom a trusted proxy passes on; the zero value for nobody
+
+	began                 bool   // a byte for TLS has come
 	head                  []byte // read by await, not yet by TLS
 	noVersion, noProtocol bool   // of the hello, see noteHello
+}
+
+// RemoteAddr implements net.Conn: whoever asks gRPC for its peer is told of the client, not of a proxy.
+func (w *wire) RemoteAddr() net.Addr {
+	if w.client.IsValid() {
+		return net.TCPAddrFromAddrPort(w.client)
+	}
+	return w.Conn.RemoteAddr()
 }
 
 // headSize is about the size of a hello.
@@ -31,6 +43,7 @@ func (w *wire) await() error {
 	w.in.Add(uint64(n))
 	w.head = head[:n]
 	if n > 0 {
+		w.began = true
 		return nil
 	}
 	return err
@@ -75,6 +88,9 @@ func (w *wire) hangUp(cause Cause) {
 	switch cause {
 	case Plaintext, Rejected, Overloaded, Timeout, Closed:
 		return // no alert was sent, or nobody reads it
+	}
+	if cause >= Probe {
+		return // TLS never began
 	}
 	if half, ok := w.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		_ = w.Conn.SetReadDeadline(time.Now().Add(lingerTime))

@@ -22,6 +22,7 @@ type strangers struct {
 type stranger struct {
 	of     *strangers
 	source netip.Prefix
+	named  bool          // it counts for its source
 	gone   bool          // it counts no longer
 	place  *list.Element // among the idle ones
 	timer  *time.Timer
@@ -31,11 +32,7 @@ type stranger struct {
 // enter counts one in, where there is room or an idle one to put out. Connections that have no address are told apart
 // from no other.
 func (s *strangers) enter(address netip.Addr) (n *stranger, ok bool) {
-	bits := address.BitLen()
-	if address.Is6() {
-		bits = 64
-	}
-	source, _ := address.Prefix(bits)
+	source := sourceOf(address)
 	s.mu.Lock()
 	var out *stranger
 	if s.from[source] >= s.mostFromOne {
@@ -50,15 +47,54 @@ func (s *strangers) enter(address netip.Addr) (n *stranger, ok bool) {
 		ok = true
 	}
 	if ok {
-		n = &stranger{of: s, source: source}
+		n = &stranger{of: s}
 		s.all++
-		s.from[source]++
+		s.name(n, source)
 	}
 	s.mu.Unlock()
 	if out != nil {
 		go out.close() // which says goodbye to a peer that may not listen
 	}
 	return n, ok
+}
+
+func sourceOf(address netip.Addr) netip.Prefix {
+	bits := address.BitLen()
+	if address.Is6() {
+		bits = 64
+	}
+	source, _ := address.Prefix(bits)
+	return source
+}
+
+// name counts one for its source. The caller holds mu.
+func (s *strangers) name(n *stranger, source netip.Prefix) {
+	n.source, n.named = source, true
+	s.from[source]++
+}
+
+// arrive counts one in whose source is not known yet: whoever a proxy passes on is told by its header, and the proxy's own
+// address is everybody's.
+func (s *strangers) arrive() (n *stranger, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= s.most {
+		return nil, false
+	}
+	s.all++
+	return &stranger{of: s}, true
+}
+
+// take counts one for its source, unless that has too many.
+func (n *stranger) take(address netip.Addr) bool {
+	source := sourceOf(address)
+	n.of.mu.Lock()
+	defer n.of.mu.Unlock()
+	if n.of.from[source] >= n.of.mostFromOne {
+		return false
+	}
+	n.of.name(n, source)
+	return true
 }
 
 func (s *strangers) longestIdle(which func(*stranger) bool) *stranger {
@@ -78,6 +114,9 @@ func (s *strangers) drop(n *stranger) {
 	}
 	n.gone = true
 	s.all--
+	if !n.named {
+		return
+	}
 	if s.from[n.source]--; s.from[n.source] == 0 {
 		delete(s.from, n.source)
 	}

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	"github.com/heyan-project/heyan/server/transport"
@@ -79,6 +80,7 @@ type server struct {
 	grpc    *grpc.Server
 	mu      sync.Mutex
 	seen    *transport.Conn // of the last call
+	peer    net.Addr        // of the last call, by gRPC
 }
 
 func serve(t *testing.T, change func(*transport.Config)) *server {
@@ -105,6 +107,9 @@ func serve(t *testing.T, change func(*transport.Config)) *server {
 		func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 			s.mu.Lock()
 			s.seen = transport.FromContext(ctx)
+			if p, ok := peer.FromContext(ctx); ok {
+				s.peer = p.Addr
+			}
 			s.mu.Unlock()
 			return next(ctx, req)
 		}))
