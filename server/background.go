@@ -40,7 +40,9 @@ func (s *Server) begin(ctx context.Context) error {
 	if err := KeepOrigin(ctx, s.log, s.Store); err != nil {
 		return fmt.Errorf("listing the log's origin: %w", err)
 	}
-	if _, err := s.journal.System(record.ConfigLoaded, func(r *record.Record) { r.Change = &record.Change{Digests: s.Digests} }); err != nil {
+	if _, err := s.journal.System(record.ConfigLoaded, func(r *record.Record) {
+		r.Change = &record.Change{Digests: s.Digests, Diff: statedProxies(s.TrustedProxies)}
+	}); err != nil {
 		return err
 	}
 	_, err = s.journal.System(record.SystemStarted, func(r *record.Record) { r.Status = s.status() })
@@ -176,7 +178,12 @@ func (s *Server) flush() error { return errors.Join(s.strangers.Flush(), s.budge
 // heartbeat writes operation status, with the mark of this moment where it can be raised.
 func (s *Server) heartbeat() error {
 	marked, machine := s.mark(context.Background()), s.Machine()
+	found := s.lookAtSources()
 	_, err := s.journal.System(record.SystemHeartbeat, func(r *record.Record) {
+		if found.shared {
+			r.Severity = record.Warning
+			r.Security = &record.Security{Rule: oneSource, Count: uint64(found.count), Limit: manyLogins, Window: sourcesOver}
+		}
 		r.Status = s.status()
 		r.Status.Calls, r.Status.Failures = s.calls.Swap(0), s.failed.Swap(0)
 		r.Status.LoadMilli, r.Status.DiskFree, r.Status.DiskTotal = machine.LoadMilli, machine.DiskFree, machine.DiskTotal

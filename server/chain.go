@@ -278,7 +278,7 @@ func (s *Server) countStranger(call *journal.Call, outcome record.Outcome) {
 		attack = outcome.Reason
 	}
 	s.metrics.StrangerCounted()
-	s.strangers.Count(journal.Stranger{Source: call.Connection.Source, Event: event, Method: call.Method, Outcome: outcome, Attack: attack})
+	s.strangers.Count(journal.Stranger{Source: call.Connection.Source, Via: call.Connection.Via, Event: event, Method: call.Method, Outcome: outcome, Attack: attack})
 }
 
 // note writes the operator's log line of a refusal: no more than the network log shows. A refusal that is only

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"github.com/heyan-project/heyan/store/netlog"
@@ -65,3 +66,22 @@ func (s *Server) Waiting() int {
 
 // BreakHeaders makes whatever looks at the headers of a call panic. It has to come before the first connection.
 func (s *Server) BreakHeaders() { s.authenticator = nil }
+
+// CountLogins counts log-ins from an address, and Logins says how many there are in this hour.
+func (s *Server) CountLogins(from string, n int) {
+	for range n {
+		s.sources.count(netip.MustParseAddr(from))
+	}
+}
+
+func (s *Server) Logins() int {
+	if s.sources == nil {
+		return 0
+	}
+	s.sources.mu.Lock()
+	defer s.sources.mu.Unlock()
+	return s.sources.all
+}
+
+// ForgetLogins begins the hour anew.
+func (s *Server) ForgetLogins() { *s.sources = *newSources(s.now()) }

@@ -20,6 +20,11 @@
 // Bounded for strangers: they are turned away when their headers have come (arrival.go), may have few calls open on
 // a connection, send little on it while they have, and hold few connections (package transport).
 //
+// The address of a caller is that of its connection. Behind a load balancer it is the one that the balancer tells by
+// PROXY protocol version 2, where the balancer is trusted (TrustedProxies): in records, whose via is the balancer, for
+// the sources that a credential is allowed from, and for the bounds of strangers. A connection that a balancer closes
+// before it sends a byte of TLS, to see whether anybody is there, leaves no record.
+//
 // Read next: chain.go, policy.go, then package journal.
 package server
 
@@ -29,6 +34,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +83,8 @@ type Connections interface {
 	SessionOpened()
 	SessionClosed()
 	StrangerCounted()
+	// SourcesShared says whether nearly all log-ins of the hour come from one address.
+	SourcesShared(bool)
 }
 
 // Config is what a Server is made of. Members are required unless they say otherwise.
@@ -101,6 +109,9 @@ type Config struct {
 	Certificates transport.Source
 	ServerNames  []string
 	AllowTLS12   bool
+	// TrustedProxies are load balancers whose word on a client's address is taken, see transport.Config. The list is in
+	// the record config.loaded.
+	TrustedProxies []netip.Prefix
 
 	Production    bool
 	Reflection    bool
@@ -142,6 +153,7 @@ type Server struct {
 	budgets       *journal.Budgets
 	authenticator *authn.Authenticator
 	rates         *rates
+	sources       *sources // nil where there are trusted proxies
 	failures      sparing
 	credentials   *transport.Credentials
 	health        *health.Server
@@ -175,6 +187,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if s.Machine == nil {
 		s.Machine = func() Machine { return Machine{} }
 	}
+	if len(c.TrustedProxies) == 0 {
+		s.sources = newSources(s.started)
+	}
 	if s.Silence <= 0 {
 		s.Silence = 2 * time.Minute
 	}
@@ -186,7 +201,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	var err error
 	s.credentials, err = transport.New(transport.Config{
-		Certificates: c.Certificates, Observer: (*observer)(s), AllowTLS12: c.AllowTLS12, ServerNames: c.ServerNames, Random: c.Random, Now: c.Now,
+		Certificates: c.Certificates, Observer: (*observer)(s), AllowTLS12: c.AllowTLS12, ServerNames: c.ServerNames, TrustedProxies: c.TrustedProxies, Random: c.Random, Now: c.Now,
 		MaxStrangers: c.Strangers.Connections, MaxFromOne: c.Strangers.FromOneAddress, StrangerIdle: c.Strangers.Idle})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -26,12 +27,15 @@ type observer Server
 func (o *observer) HandshakeFailed(f transport.Failure) {
 	s := (*Server)(o)
 	s.metrics.HandshakeFailed(f.Cause.String())
+	if f.Cause == transport.Probe {
+		return // a balancer's look whether anybody is there: nothing failed
+	}
 	event := record.TLSHandshakeFailed
 	if f.Cause == transport.Plaintext {
 		event = record.TLSPlaintextDial
 	}
 	s.strangers.Count(journal.Stranger{
-		Source: record.Peer{IP: f.Remote.Addr(), Port: f.Remote.Port()}, Event: event,
+		Source: peerOf(f.Remote), Via: peerOf(f.Via), Event: event,
 		Outcome: record.Outcome{Kind: record.Denied, Reason: f.Cause.String()}, Attack: attackOf(f.Cause),
 	})
 }
@@ -66,7 +70,7 @@ func (s *Server) logout(c *transport.Conn) {
 	connection := describe(c, "")
 	_, _, err := s.journal.Begin(&record.Record{
 		Event: record.SessionClosed, Actor: known.(*login).actor, Session: c.Session, Source: connection.Source, Destination: connection.Destination,
-		Protocol: connection.Protocol, Outcome: record.Outcome{Kind: record.Success},
+		Via: connection.Via, Protocol: connection.Protocol, Outcome: record.Outcome{Kind: record.Success},
 		Traffic: record.Traffic{BytesIn: in, BytesOut: out, Duration: c.Duration()},
 	})
 	if err != nil {
@@ -93,13 +97,15 @@ func (s *Server) login(ctx context.Context, call *journal.Call) error {
 	actor := journal.Actor(&call.Principal)
 	_, _, err := s.journal.Begin(&record.Record{
 		Event: record.SessionOpened, Actor: actor, Session: conn.Session, TraceID: call.Trace, Source: call.Connection.Source,
-		Destination: call.Connection.Destination, Protocol: call.Connection.Protocol, Outcome: record.Outcome{Kind: record.Success},
+		Destination: call.Connection.Destination, Via: call.Connection.Via, Protocol: call.Connection.Protocol, Outcome: record.Outcome{Kind: record.Success},
 	})
 	if err != nil {
 		return err // not bound: the next call records it
 	}
 	conn.Bind(key)
-	s.sessions.Store(conn.Session, &login{actor: actor})
+	if _, again := s.sessions.Swap(conn.Session, &login{actor: actor}); !again {
+		s.sources.count(conn.Remote.Addr())
+	}
 	if conn.Duration() > 0 { // it was closed meanwhile, and its end found no log-in
 		s.logout(conn)
 	}
@@ -177,11 +183,14 @@ func (s *Server) connection(ctx context.Context) journal.Connection {
 func describe(c *transport.Conn, agent string) journal.Connection {
 	return journal.Connection{
 		Session:     c.Session,
-		Source:      record.Peer{IP: c.Remote.Addr(), Port: c.Remote.Port()},
-		Destination: record.Peer{IP: c.Local.Addr(), Port: c.Local.Port()},
+		Source:      peerOf(c.Remote),
+		Destination: peerOf(c.Local),
+		Via:         peerOf(c.Via),
 		Protocol:    record.Protocol{TLSVersion: c.Version, Cipher: c.Cipher, ServerName: c.ServerName, UserAgent: userAgent(agent)},
 	}
 }
+
+func peerOf(a netip.AddrPort) record.Peer { return record.Peer{IP: a.Addr(), Port: a.Port()} }
 
 // userAgent maps what a caller says of itself to a closed list: a text of its own choice never enters the log.
 func userAgent(said string) string {

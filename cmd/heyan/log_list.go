@@ -177,6 +177,9 @@ func entryLine(entry saved.Entry, r *logv1.Record) string {
 	}
 	p := r.GetProcessing()
 	var detail []string
+	if via := r.GetVia().GetIp(); via != "" {
+		detail = append(detail, "via "+via)
+	}
 	for _, word := range []string{r.GetOutcome().GetReason(), p.GetProduct(), p.GetVerdict(), p.GetBilling(),
 		strings.TrimSpace(r.GetObject().GetType() + " " + r.GetObject().GetId()), r.GetSecurity().GetAttack(), entry.AmendedBy} {
 		if word != "" {

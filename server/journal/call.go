@@ -18,6 +18,7 @@ type Connection struct {
 	Session     string
 	Source      record.Peer
 	Destination record.Peer
+	Via         record.Peer // the trusted proxy that told of Source
 	Protocol    record.Protocol
 }
 
@@ -92,7 +93,7 @@ func (c *Call) record(event record.Event, f *fault.Fault) *record.Record {
 	traffic.Duration = max(now.Sub(c.Start), 0)
 	r := &record.Record{
 		Time: now, Event: event, Session: c.Connection.Session, TraceID: c.Trace,
-		Source: c.Connection.Source, Destination: c.Connection.Destination, Protocol: c.Connection.Protocol,
+		Source: c.Connection.Source, Destination: c.Connection.Destination, Via: c.Connection.Via, Protocol: c.Connection.Protocol,
 		Action: c.Method, Object: c.object, Traffic: traffic, Change: c.change, Security: c.security, LogAccess: c.access,
 		Processing: c.asked, Actor: actor(&c.Principal, c.behalf),
 	}
@@ -144,7 +145,7 @@ func (c *Call) Finish(f *fault.Fault) (ledger.Position, error) {
 // from where, and that it failed. It returns what the call is answered with.
 func (c *Call) finishBare(why error) error {
 	bare := Call{Journal: c.Journal, Principal: c.Principal, Method: c.Method, Start: c.Start, Trace: c.Trace, Codes: c.Codes}
-	bare.Connection.Session, bare.Connection.Source = c.Connection.Session, c.Connection.Source
+	bare.Connection.Session, bare.Connection.Source, bare.Connection.Via = c.Connection.Session, c.Connection.Source, c.Connection.Via
 	if _, err := c.Journal.Write(bare.record(c.Event, fault.Of(why))); err != nil {
 		return err
 	}

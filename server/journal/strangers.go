@@ -29,6 +29,7 @@ type Strangers struct {
 
 type strangerKey struct {
 	prefix netip.Prefix // a whole address, a /24 or /64, or none
+	via    netip.Addr   // the trusted proxy, of a whole address
 	event  record.Event
 	method string
 	reason string
@@ -48,6 +49,7 @@ func NewStrangers(j *Journal) *Strangers {
 // Stranger is one call, or one connection that came to nothing.
 type Stranger struct {
 	Source  record.Peer
+	Via     record.Peer  // the trusted proxy that told of Source
 	Event   record.Event // access.bulk for a success, refusal.bulk, tls.handshake_failed, …
 	Method  string       // full method; empty for a connection
 	Outcome record.Outcome
@@ -80,6 +82,9 @@ func (s *Strangers) row(c Stranger) *strangerRow {
 			prefix, _ = address.Prefix(level.bits)
 		}
 		key := strangerKey{prefix: prefix, event: c.Event, method: c.Method, reason: c.Outcome.Reason}
+		if level.bits == address.BitLen() {
+			key.via = c.Via.IP
+		}
 		if row, ok := s.rows[key]; ok {
 			return row
 		}
@@ -137,6 +142,7 @@ func (r *strangerRow) record(key strangerKey) *record.Record {
 			out.Source.Port, out.Source.PrefixBits = 0, uint8(key.prefix.Bits())
 		}
 	}
+	out.Via.IP = key.via
 	if r.attack != "" {
 		out.Security = &record.Security{Attack: r.attack, Target: key.method, Count: tally.Count, Window: time.Minute}
 	}

@@ -15,6 +15,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -56,6 +57,7 @@ type Options struct {
 	Keys       *Keys                          // of an earlier server; nil = new ones
 	OnRecord   func()                         // runs before each record is written, and may take its time
 	Production bool
+	Trusted    []netip.Prefix // proxies whose headers are read
 	Rate       int
 	Silence    time.Duration // how long a stream's caller may be silent; 0 = the server's default
 	Drain      time.Duration // how long a stop waits for calls; 0 = 5 s
@@ -276,7 +278,7 @@ func (s *Server) assemble(o Options) error {
 		Machine: func() server.Machine { return server.Machine{LoadMilli: 1250, DiskFree: 7 << 30, DiskTotal: 9 << 30} },
 		Logger:  slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
-		ServerNames:  []string{"localhost"}, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
+		ServerNames:  []string{"localhost"}, TrustedProxies: o.Trusted, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
 		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second), AcceptOlderStore: o.AcceptOlderStore,
 	})
 	return err
@@ -411,3 +413,4 @@ func (Uncounted) SessionClosed()                                              {}
 func (Uncounted) Verified(product.ID, product.Verdict, product.Billing, bool) {}
 func (Uncounted) LogAppended(time.Duration)                                   {}
 func (Uncounted) StrangerCounted()                                            {}
+func (Uncounted) SourcesShared(bool)                                          {}

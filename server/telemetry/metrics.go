@@ -90,6 +90,7 @@ type Metrics struct {
 	strangers     prometheus.Counter
 	failures      map[string]prometheus.Counter // handshakes, by cause
 	sessions      prometheus.Gauge
+	sharedSource  prometheus.Gauge
 
 	logAppend, logFlush, logBatch, ledgerCommit prometheus.Histogram
 }
@@ -190,6 +191,17 @@ func (m *Metrics) bindConnections(r *registrar) {
 	}
 	m.sessions = r.counterOrGauge(prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "heyan_sessions_open", Help: "TLS connections open now."})).(prometheus.Gauge)
+	m.sharedSource = r.counterOrGauge(prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "heyan_sources_shared", Help: "Whether nearly all log-ins of an hour come from one address, and no trusted proxy is configured: 1, or 0."})).(prometheus.Gauge)
+}
+
+// SourcesShared notes whether nearly all log-ins come from one address.
+func (m *Metrics) SourcesShared(shared bool) {
+	value := 0.0
+	if shared {
+		value = 1
+	}
+	m.sharedSource.Set(value)
 }
 
 // Verified counts one answer. Verdict 0 is a pending one. A product that New was not told of counts as "other".

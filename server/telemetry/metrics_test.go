@@ -160,6 +160,7 @@ func TestCounts(t *testing.T) {
 	m.SessionOpened()
 	m.SessionOpened()
 	m.SessionClosed()
+	m.SourcesShared(true)
 	m.LogAppended(time.Millisecond)
 	m.LogFlushed(7, time.Millisecond)
 	m.LedgerCommitted(time.Millisecond)
@@ -182,6 +183,7 @@ func TestCounts(t *testing.T) {
 		{"heyan_tls_handshake_failures_total", []string{"cause=other"}, 1},
 		{"heyan_tls_handshake_failures_total", []string{"cause=plaintext"}, 0},
 		{"heyan_sessions_open", nil, 1},
+		{"heyan_sources_shared", nil, 1},
 		{"heyan_log_append_seconds", nil, 1},
 		{"heyan_log_flush_seconds", nil, 1},
 		{"heyan_log_batch_records", nil, 1},
