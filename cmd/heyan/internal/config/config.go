@@ -28,20 +28,22 @@ import (
 
 // Config is the whole configuration. Paths are relative to the file's folder.
 type Config struct {
-	Node         string    `yaml:"node"`          // this machine's name, a slug
-	Region       string    `yaml:"region"`        // a mainland region, e.g. cn-shanghai
-	Production   bool      `yaml:"production"`    // refuse what is only fit for development
-	Listen       string    `yaml:"listen"`        // gRPC over TLS
-	StatusListen string    `yaml:"status_listen"` // metrics and probes, plain HTTP
-	DataDir      string    `yaml:"data_dir"`
-	TLS          TLS       `yaml:"tls"`
-	Keys         Keys      `yaml:"keys"`
-	Log          Log       `yaml:"log"`
-	Limits       Limits    `yaml:"limits"`
-	Catalogue    []Product `yaml:"catalogue"`     // in place of the ten built-in products
-	CardPrefixes []string  `yaml:"card_prefixes"` // BIN prefixes exempt from the Luhn check
-	Reflection   bool      `yaml:"reflection"`    // gRPC server reflection
-	Runtime      Runtime   `yaml:"runtime"`
+	Node         string `yaml:"node"`          // this machine's name, a slug
+	Region       string `yaml:"region"`        // a mainland region, e.g. cn-shanghai
+	Production   bool   `yaml:"production"`    // refuse what is only fit for development
+	Listen       string `yaml:"listen"`        // gRPC over TLS
+	StatusListen string `yaml:"status_listen"` // metrics and probes, plain HTTP
+	// TrustedProxies are prefixes of load balancers that say by PROXY protocol version 2 whose connection they pass on.
+	TrustedProxies []string  `yaml:"trusted_proxies"`
+	DataDir        string    `yaml:"data_dir"`
+	TLS            TLS       `yaml:"tls"`
+	Keys           Keys      `yaml:"keys"`
+	Log            Log       `yaml:"log"`
+	Limits         Limits    `yaml:"limits"`
+	Catalogue      []Product `yaml:"catalogue"`     // in place of the ten built-in products
+	CardPrefixes   []string  `yaml:"card_prefixes"` // BIN prefixes exempt from the Luhn check
+	Reflection     bool      `yaml:"reflection"`    // gRPC server reflection
+	Runtime        Runtime   `yaml:"runtime"`
 
 	dir string
 }
@@ -233,6 +235,7 @@ func (c *Config) check(wrong *Errors) {
 	}
 	c.checkListeners(require)
 	c.checkForward(require)
+	c.checkProxies(require)
 	if c.Production {
 		require(!c.Reflection, "reflection is not for production")
 		require(len(c.TLS.ClientCA) > 0, "tls.client_ca is required in production: operators sign in by certificate")

@@ -88,8 +88,8 @@ func TestSampleDefaults(t *testing.T) {
 			t.Errorf("%s: the sample has %v, the default is %v", name, pair[0], pair[1])
 		}
 	}
-	if len(c.Catalogue) != len(d.Catalogue) || len(c.CardPrefixes) != len(d.CardPrefixes) {
-		t.Error("catalogue or card_prefixes is not empty")
+	if len(c.TrustedProxies) != len(d.TrustedProxies) || len(c.Catalogue) != len(d.Catalogue) || len(c.CardPrefixes) != len(d.CardPrefixes) {
+		t.Error("trusted_proxies, catalogue or card_prefixes is not empty")
 	}
 }
 
