@@ -219,7 +219,12 @@ func (s *Server) allow(call *journal.Call, r rule, calls int) *fault.Fault {
 // settle makes the call's record durable and returns its place as text; empty where it has none of its own.
 // It replaces the outcome by LOG_UNAVAILABLE where the record cannot be written.
 func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at string, outcome *fault.Fault) {
-	defer func() { s.note(call, at, outcome) }()
+	defer func() {
+		s.note(call, at, outcome)
+		if call.Overdrawn.Load() {
+			s.closeSoon(call.Connection.Session)
+		}
+	}()
 	defer s.recovered(&outcome)
 	if refused != nil && refused.Reason == fault.LogUnavailable {
 		return "", refused
@@ -251,18 +256,19 @@ func (s *Server) settle(call *journal.Call, r rule, refused *fault.Fault) (at st
 }
 
 // spend takes one refusal of a client's budget: of a call, or of an item of a batch. Where the budget is used up,
-// the refusal is counted, its connection closed, and ok is false.
+// the refusal is counted, its connection closed when the call has had its answer, and ok is false.
 func (s *Server) spend(call *journal.Call, refused record.Outcome) (ok bool, err error) {
 	ok, first := s.budgets.Spend(call, refused)
 	if ok {
 		return true, nil
 	}
 	if first {
+		s.metrics.BudgetExhausted()
 		_, err = call.Note(record.BudgetExhausted, func(r *record.Record) {
 			r.Outcome = record.Outcome{Kind: record.Denied, Reason: refused.Reason}
 		})
 	}
-	s.closeSession(call.Connection.Session)
+	call.Overdrawn.Store(true)
 	return false, err
 }
 

@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/servertest"
@@ -23,18 +26,37 @@ func groundlessBatch(w *world, n int) []*heyanv1.VerifyRequest {
 	return requests
 }
 
-// TestRefusalFloodInABatch: refused items spend the budget as refused calls do. Above it the batch fails, its
-// connection is closed, refusals are counted by second, and the ledger's mark is not held up.
+// TestRefusalFloodInABatch: refused items spend the budget as refused calls do. Above it they are answered and counted, its
+// connection is closed when the batch has had its answer, and the ledger's mark is not held up.
 func TestRefusalFloodInABatch(t *testing.T) {
 	w := newWorld(t, servertest.Options{})
 	thaw := w.Clock.Freeze()
 	defer thaw()
 	from := w.Log.Size()
 	requests := append([]*heyanv1.VerifyRequest{w.Request("good", 1)}, groundlessBatch(w, 900)...)
-	if seen, r := batch(w.bank.Conn, requests...); seen.Code == codes.OK || seen.Entry != "" || r.messages > 0 {
-		t.Fatalf("above the budget: %v, trailer %q", seen.Err, seen.Entry)
+	seen, r := batch(w.bank.Conn, requests...)
+	if seen.Code != codes.OK || seen.Entry == "" || len(r.items) != 901 {
+		t.Fatalf("above the budget: %v, trailer %q, %d items", seen.Err, seen.Entry, len(r.items))
 	}
-	want := map[string]int{"verification.batch_item SUCCESS": 1, "verification.batch_item DENIED CONSENT_MISSING": 500, "budget.exhausted DENIED CONSENT_MISSING": 1}
+	answered, recorded := 0, 0
+	for _, item := range r.items {
+		if item.GetResponse() != nil {
+			answered++
+			continue
+		}
+		info := infoOf(item.GetStatus())
+		if info.GetReason() != "CONSENT_MISSING" {
+			t.Fatalf("a refused item: %v", item)
+		}
+		if info.GetMetadata()["log_entry"] != "" {
+			recorded++
+		}
+	}
+	if answered != 1 || recorded != 500 {
+		t.Errorf("%d items were answered, %d refusals name their record", answered, recorded)
+	}
+	waitForLogout(t, w, from, "bank")
+	want := map[string]int{"verification.batch SUCCESS": 1, "verification.batch_item SUCCESS": 1, "verification.batch_item DENIED CONSENT_MISSING": 500, "budget.exhausted DENIED CONSENT_MISSING": 1}
 	var count map[string]int
 	for deadline := time.Now().Add(10 * time.Second); !maps.Equal(count, want) && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		count = map[string]int{} // the connection is closed while other items are under way
@@ -66,6 +88,16 @@ func TestRefusalFloodInABatch(t *testing.T) {
 	if seen, _ := verify(w.bank.Conn, w.Request("next", 1)); seen.Code != codes.OK {
 		t.Errorf("a good call over a new connection: %v", seen.Err)
 	}
+}
+
+// infoOf returns the ErrorInfo of an item's status.
+func infoOf(s *statuspb.Status) *errdetails.ErrorInfo {
+	for _, detail := range status.FromProto(s).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info
+		}
+	}
+	return nil
 }
 
 // TestABatchCountsWhole: a batch takes as many calls of the rate as it holds requests. One that asks for more than

@@ -74,6 +74,7 @@ type Metrics interface {
 	Refused(reason fault.Reason)
 	Verified(id product.ID, verdict product.Verdict, billing product.Billing, test bool)
 	LogAppended(took time.Duration)
+	BudgetExhausted() // a client's refusal budget is used up
 	Connections
 }
 
@@ -161,6 +162,7 @@ type Server struct {
 	admin         *api.Admin
 	logins        sync.Mutex // held while a connection's identity is recorded
 	sessions      sync.Map   // session id → *login
+	closing       sync.Map   // session ids that are to be closed
 	streams       sync.Map   // *checkedStream, while it is served
 	arrivals      arrivals
 	draining      atomic.Bool

@@ -163,6 +163,17 @@ func (s *Server) endAll(which func(*checkedStream) bool) {
 	})
 }
 
+// closeSoon closes a connection when the answers that are on their way have had the time to arrive.
+func (s *Server) closeSoon(session string) {
+	if _, already := s.closing.LoadOrStore(session, nil); already {
+		return
+	}
+	time.AfterFunc(farewell, func() {
+		s.closeSession(session)
+		s.closing.Delete(session)
+	})
+}
+
 func (s *Server) closeSession(session string) {
 	s.credentials.Registry().CloseWhere(func(c *transport.Conn) bool { return c.Session == session })
 }

@@ -17,10 +17,11 @@ import (
 
 // quietSeries are families of ours that a short, good day leaves at zero, and why.
 var quietSeries = map[string]string{
-	"heyan_log_queue":                    "nothing waits when nobody asks",
-	"heyan_ledger_claims_open":           "nothing is claimed when nobody asks",
-	"heyan_tls_handshake_failures_total": "everybody speaks TLS here",
-	"heyan_sources_shared":               "too few log in to tell",
+	"heyan_log_queue":                       "nothing waits when nobody asks",
+	"heyan_ledger_claims_open":              "nothing is claimed when nobody asks",
+	"heyan_tls_handshake_failures_total":    "everybody speaks TLS here",
+	"heyan_refusal_budgets_exhausted_total": "nobody is refused that often",
+	"heyan_sources_shared":                  "too few log in to tell",
 }
 
 // TestMetricsAreFed: every series of the server as it ships is fed by what feeds it, not only registered.

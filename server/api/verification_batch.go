@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/journal"
@@ -127,18 +126,23 @@ func refuse(item *journal.Item, refused *fault.Fault, at ledger.Position) (*heya
 		}
 	}
 	item.Told(refused)
-	status := rpcerr.Status(refused, at.String()).Proto()
+	entry := ""
+	if at != (ledger.Position{}) {
+		entry = at.String()
+	}
+	status := rpcerr.Status(refused, entry).Proto()
 	return &heyanv1.BatchVerifyResponse_Item{Result: &heyanv1.BatchVerifyResponse_Item_Status{Status: status}}, nil
 }
 
-// recordItem writes the record of an item without an answer, and returns its place when it is durable.
+// recordItem writes the record of an item without an answer, and returns its place when it is durable; the zero Position
+// for one that the client's refusal budget has no room for.
 func recordItem(item *journal.Item, refused *fault.Fault) (ledger.Position, *fault.Fault) {
 	at, wait, err := item.Refused(refused)
 	if err == nil {
 		err = wait()
 	}
 	if errors.Is(err, journal.ErrSpent) {
-		return ledger.Position{}, fault.New(fault.RateLimited).WithRetryAfter(time.Second).WithQuota("refusals a second")
+		return ledger.Position{}, nil // it is counted, and has no record of its own
 	}
 	if err != nil {
 		return ledger.Position{}, fault.Of(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/heyan-project/heyan/server/authn"
@@ -38,6 +39,8 @@ type Call struct {
 	// Spend takes one refusal of the client's budget for an item; false: it is used up, and the refusal is only
 	// counted. Nil: there is no budget.
 	Spend func(c *Call, refused record.Outcome) (ok bool, err error)
+	// Overdrawn says that the budget was used up by this call or an item of it: its connection is to be closed.
+	Overdrawn atomic.Bool
 	// ItemRefused is told of each item of a batch that was refused, by many goroutines. Nil: nobody is.
 	ItemRefused func(c *Call, refused *fault.Fault)
 

@@ -412,5 +412,6 @@ func (Uncounted) SessionOpened()                                              {}
 func (Uncounted) SessionClosed()                                              {}
 func (Uncounted) Verified(product.ID, product.Verdict, product.Billing, bool) {}
 func (Uncounted) LogAppended(time.Duration)                                   {}
+func (Uncounted) BudgetExhausted()                                            {}
 func (Uncounted) StrangerCounted()                                            {}
 func (Uncounted) SourcesShared(bool)                                          {}

@@ -88,6 +88,7 @@ type Metrics struct {
 	products      map[product.ID]bool
 	refusals      []prometheus.Counter // by fault.Reason
 	strangers     prometheus.Counter
+	budgets       prometheus.Counter
 	failures      map[string]prometheus.Counter // handshakes, by cause
 	sessions      prometheus.Gauge
 	sharedSource  prometheus.Gauge
@@ -184,6 +185,7 @@ func (m *Metrics) bindRefusals(r *registrar) {
 }
 
 func (m *Metrics) bindConnections(r *registrar) {
+	m.budgets = r.counters("heyan_refusal_budgets_exhausted_total", "Clients whose refusal budget was used up: their connections are closed.").WithLabelValues()
 	m.strangers = r.counters("heyan_strangers_total", "Replies to callers without identity, which the network log counts in bulk.").WithLabelValues()
 	vec := r.counters("heyan_tls_handshake_failures_total", "Connections that did not become a session, by cause.", "cause")
 	for _, cause := range transport.Causes() {
@@ -221,6 +223,9 @@ func (m *Metrics) Refused(reason fault.Reason) {
 	}
 	m.refusals[reason].Inc()
 }
+
+// BudgetExhausted counts a client that was refused more often than is recorded one by one.
+func (m *Metrics) BudgetExhausted() { m.budgets.Inc() }
 
 // StrangerCounted counts one reply to a caller without identity.
 func (m *Metrics) StrangerCounted() { m.strangers.Inc() }
