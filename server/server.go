@@ -366,7 +366,17 @@ func (s *Server) Ready() []telemetry.Check {
 	return []telemetry.Check{
 		check("log", s.log.Healthy() == nil, "stopped"),
 		check("store", s.Store.Healthy() == nil, "unavailable"),
-		check("serving", !s.draining.Load(), "draining"),
+		check("serving", !s.stopping(), "stopping"),
+	}
+}
+
+// stopping tells whether a stop has begun.
+func (s *Server) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return s.draining.Load()
 	}
 }
 

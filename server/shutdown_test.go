@@ -15,6 +15,7 @@ import (
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/servertest"
+	"github.com/heyan-project/heyan/server/telemetry"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/source"
@@ -198,4 +199,25 @@ func TestShutdownIsBounded(t *testing.T) {
 	if got := servertest.Brief(w.Calls(from)); len(got) < 2 || !slices.Equal(got[:2], want) {
 		t.Errorf("recorded %q, want %q first", got, want)
 	}
+}
+
+// TestReadinessAtAStop: readiness and health say so from the beginning, while calls are answered still.
+func TestReadinessAtAStop(t *testing.T) {
+	w := newWorld(t, servertest.Options{Notice: time.Second})
+	ready := func() bool {
+		return !slices.ContainsFunc(w.Ready(), func(c telemetry.Check) bool { return !c.OK })
+	}
+	if !ready() {
+		t.Error("a server that serves is not ready")
+	}
+	watch := watchHealth(t, w)
+	var stopped sync.WaitGroup
+	stopped.Go(w.Stop)
+	if got := <-watch; got != healthv1.HealthCheckResponse_NOT_SERVING || ready() {
+		t.Errorf("health says %v, ready %v", got, ready())
+	}
+	if seen, _ := verify(w.bank.Conn, w.Request("late", 1)); seen.Code != codes.OK {
+		t.Errorf("a call meanwhile: %v", seen.Err)
+	}
+	stopped.Wait()
 }

@@ -44,6 +44,9 @@ func (a *app) next(r refusal) []string {
 	case "DATASET_NOT_ACTIVE":
 		return []string{"see states: heyan dataset list"}
 	case "POLICY_VERSION_REQUIRED":
+		if r.cause("recipient.policy_version") != "" {
+			return []string{"publish a version that lists it: heyan policy publish VERSION --material-change recipients …, then name it with --policy-version VERSION"}
+		}
 		return []string{"read and acknowledge the policy in force: heyan policy get, heyan policy acknowledge VERSION"}
 	case "INTERNAL":
 		return a.nextEntry(r.LogEntry)

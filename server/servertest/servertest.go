@@ -61,6 +61,7 @@ type Options struct {
 	Rate       int
 	Silence    time.Duration // how long a stream's caller may be silent; 0 = the server's default
 	Drain      time.Duration // how long a stop waits for calls; 0 = 5 s
+	Notice     time.Duration // how long a stop says NOT_SERVING first
 
 	AcceptOlderStore uint64 // the choice that a refused start asked for
 }
@@ -279,7 +280,7 @@ func (s *Server) assemble(o Options) error {
 		Logger:  slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
 		ServerNames:  []string{"localhost"}, TrustedProxies: o.Trusted, Production: o.Production, Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
-		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second), AcceptOlderStore: o.AcceptOlderStore,
+		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second), Notice: o.Notice, AcceptOlderStore: o.AcceptOlderStore,
 	})
 	return err
 }

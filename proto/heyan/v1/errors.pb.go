@@ -199,8 +199,8 @@ const (
 	// Remedy: Fill the parts named in BadRequest.
 	// Code FAILED_PRECONDITION, handling FIX_REQUEST.
 	ErrorReason_ERROR_REASON_INCIDENT_INCOMPLETE ErrorReason = 36
-	// The act is a material change and needs a published policy version that lists it.
-	// Remedy: Publish the policy version first.
+	// The client has to acknowledge the policy in force first, or the act is a material change that no published version lists.
+	// Remedy: A client reads and acknowledges the version in force (AcknowledgePolicy); an administrator publishes one that lists the change.
 	// Code FAILED_PRECONDITION, handling ASK_OPERATOR.
 	ErrorReason_ERROR_REASON_POLICY_VERSION_REQUIRED ErrorReason = 37
 	// The retention asked for is shorter than the law allows.
