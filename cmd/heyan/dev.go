@@ -22,10 +22,11 @@ import (
 
 // devClient is the client of a development server; its API key stands in devKeyFile.
 const (
-	devClient  = "dev-client"
-	devKeyFile = "dev-client.key"
-	devDataset = "people"
-	devSeed    = 20260101
+	devClient     = "dev-client"
+	devKeyFile    = "dev-client.key"
+	devPeopleFile = "people.csv"
+	devDataset    = "people"
+	devSeed       = 20260101
 )
 
 // certificateProfile is how a person below home/certs connects.
@@ -92,7 +93,7 @@ func (d *developmentServer) furnish(ctx context.Context, a *app, home, address s
 
 // load imports invented people and has them activated by a second person.
 func (d *developmentServer) load(ctx context.Context, a *app, home string, c *crew) error {
-	csv := filepath.Join(home, "people.csv")
+	csv := filepath.Join(home, devPeopleFile)
 	if err := writePeople(csv, d.people, devSeed); err != nil {
 		return err
 	}

@@ -43,11 +43,11 @@ func loadtestCommand(a *app) *cobra.Command {
 counts from when a call was due. Every call is a real verification: counted, logged and, unless the credential is a test
 credential, billed. So a server that is not on this machine needs --yes.
 
-People are those of the development server beside the profile, or of --people: CSV or JSON Lines as "heyan dataset
+People are those of the development server beside the profile, or of --people with --notice or --legal-basis: CSV or JSON Lines as "heyan dataset
 sample" writes; those under fourteen are left out, since they need a guardian's consent. Exit code 0 means that every
 call got a verdict, 1 that some did not.`,
 		Example: `  heyan loadtest --product id2 --callers 64 --duration 10s
-  heyan loadtest --product phone3 --callers 256 --rate 5000 --count 100000 --people people.csv --notice dev -o json
+  heyan loadtest --product phone3 --callers 256 --rate 5000 --count 100000 --people people.csv --notice onboarding-v1 -o json
   heyan loadtest --batch 100 --callers 4 --duration 10s`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.loadtest(cmd.Context(), l) },
@@ -73,6 +73,8 @@ func (l *loading) check() error {
 	switch {
 	case l.options.Callers < 1 || l.options.Callers > 4096:
 		return usageError("--callers wants a number from 1 to 4096", "")
+	case l.people != "" && l.notice == "" && l.legalBasis == "":
+		return usageError("--people needs --notice or --legal-basis", "every verification names one; heyan notice list shows those on file")
 	case l.batch < 0 || l.batch > 1000:
 		return usageError("--batch wants a number from 1 to 1000", "")
 	case l.options.Rate < 0 || l.options.Count < 0 || l.options.Duration < 0:
@@ -121,7 +123,7 @@ func (a *app) generator(ctx context.Context, conn *dial.Connection, l *loading, 
 	var err error
 	if l.people != "" {
 		sample, err = a.readPeople(l.people, l.limit)
-	} else if sample, err = readSample(filepath.Join(dir, sampleName)); err != nil {
+	} else if sample, err = a.samplePeople(dir, l.limit); err != nil {
 		return nil, usageError("no sample people beside the profile", "name a file: --people; heyan dataset sample makes one")
 	}
 	if err != nil {
@@ -156,6 +158,18 @@ func (a *app) generator(ctx context.Context, conn *dial.Connection, l *loading, 
 		g.models = append(g.models, g.model(model, p, i, notice, l.legalBasis, at))
 	}
 	return g, nil
+}
+
+// samplePeople are those beside a profile: all that the development server imported, where its file is there.
+func (a *app) samplePeople(dir string, limit int) (*sampleFile, error) {
+	sample, err := readSample(filepath.Join(dir, sampleName))
+	if err != nil {
+		return nil, err
+	}
+	if all, err := a.readPeople(filepath.Join(dir, devPeopleFile), limit); err == nil {
+		sample.People = append(sample.People, all.People...)
+	}
+	return sample, nil
 }
 
 // child is whether a person's values tell that they are under fourteen: they would need a guardian's consent.

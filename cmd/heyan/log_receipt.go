@@ -84,6 +84,9 @@ nobody. Exit code 0 means that what was asked is proven.`,
 			if err != nil {
 				return err
 			}
+			if (opening != nil) != (len(valuesOf(fields)) > 0) {
+				return usageError("the opening and the values are given together, or neither", "without them a receipt is about nobody; the opening came with the answer")
+			}
 			return a.proveReceipt(receipt, verifier, claim{product, opening, fields})
 		},
 	}

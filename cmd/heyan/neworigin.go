@@ -68,6 +68,9 @@ func (s *state) succeed(ctx context.Context, cause string) (aside string, last t
 	if options.Predecessor, err = s.predecessor(ctx, options); err != nil {
 		return "", last, err
 	}
+	if cause == "lost" && intact(options, options.Predecessor) {
+		return "", last, usageError("the log is there, and whole as far as a start reads it: nothing is lost", "start the server; a log that was put back or copied is \"restored\" or \"copied\"")
+	}
 	if aside, err = s.putAside(options); err != nil {
 		return "", last, err
 	}
@@ -75,6 +78,17 @@ func (s *state) succeed(ctx context.Context, cause string) (aside string, last t
 		return "", last, err
 	}
 	return aside, options.Predecessor, errors.Join(server.KeepOrigin(ctx, s.log, s.store), s.keepPlace(ctx))
+}
+
+// intact tells whether the directory holds a log that a start would go on with: readable, and no older than what is known
+// of it.
+func intact(options netlog.Options, known tree.Checkpoint) bool {
+	reader, err := netlog.OpenReader(netlog.ReaderOptions{Dir: options.Dir, SealKey: options.SealKey})
+	if err != nil {
+		return false
+	}
+	defer reader.Close()
+	return reader.Damage() == nil && reader.Size() >= known.Size && (known.Origin == "" || known.Origin == reader.Origin())
 }
 
 // predecessor is the last known checkpoint of the origin that the store knows as this node's, from the store or from the

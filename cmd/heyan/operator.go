@@ -30,7 +30,7 @@ commands come next: another person approves, then this one is repeated with --ap
 
 One person holds at most one of the three administrator roles; privacy_officer may be added to system_admin or
 security_admin, never to audit_admin.`,
-		Example: `  heyan operator set li-wei --person li-wei --role system_admin --issuer staff-ca.pem --san li-wei@staff.example
+		Example: `  heyan operator set li-wei --person li-wei --role system_admin --issuer staff-ca.pem --san spiffe://staff/li-wei
   heyan operator set inspector-7 --person zhao-min --role audit_admin --read-only --expire 2026-12-24 \
       --issuer staff-ca.pem --san spiffe://staff/zhao-min`,
 		Args: arguments("ID"),

@@ -27,8 +27,10 @@ func recipientSet(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set ID",
 		Short: "Register a recipient, or change one",
-		Long:  "Set states the whole recipient: what a flag does not name is unset, also where it was set before.",
-		Example: `  heyan recipient set tencent --name 腾讯云计算（北京）有限责任公司 --nature "cloud service, mainland China" \
+		Long: `Set states the whole recipient: what a flag does not name is unset, also where it was set before. A new recipient is a
+material change: once policies are published, it needs a version that lists recipients among its changes.`,
+		Example: `  heyan policy publish 2027-01 --effective 2027-01-01 --text policy.md --material-change recipients
+  heyan recipient set tencent --policy-version 2027-01 --name 腾讯云计算（北京）有限责任公司 --nature "cloud service, mainland China" \
       --use "comparison with authority data" --contact privacy@recipient.example --field name,id_number \
       --purpose account_opening --basis separate_consent --contract contract.pdf --contract-expire 2027-11-22 \
       --region cn-beijing --endpoint https://recipient.example --enabled`,

@@ -57,6 +57,7 @@ does nothing.`,
 	c.Flags().StringVar(&dev.listen, "dev-listen", dev.listen, "with --dev: address for gRPC, on loopback")
 	c.Flags().StringVar(&dev.statusListen, "dev-status-listen", dev.statusListen, "with --dev: address for metrics, on loopback")
 	c.Flags().IntVar(&dev.people, "dev-people", dev.people, "with --dev: how many invented people")
+	c.MarkFlagsMutuallyExclusive("dev", "config")
 	return c
 }
 

@@ -367,10 +367,10 @@ func (s *state) notice() time.Duration {
 
 func (i *instance) listen() (err error) {
 	if i.listener, err = net.Listen("tcp", i.config.Listen); err != nil {
-		return err
+		return fmt.Errorf("listen: %w", err) // as the member of the configuration is called
 	}
 	if i.statusAt, err = net.Listen("tcp", i.config.StatusListen); err != nil {
-		return errors.Join(err, i.listener.Close())
+		return errors.Join(fmt.Errorf("status_listen: %w", err), i.listener.Close())
 	}
 	i.status = telemetry.HTTPServer(i.metrics.Handler(i.server, false))
 	go func() { _ = i.status.Serve(i.statusAt) }()

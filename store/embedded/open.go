@@ -116,7 +116,7 @@ func open(options Options, check func(dir string) error) (*Store, error) {
 	}
 	lock, err := vfs.Default.Lock(filepath.Join(options.Dir, lockName))
 	if err != nil {
-		return nil, fmt.Errorf("embedded: lock the directory, which one process may have open at a time: %w", err)
+		return nil, fmt.Errorf("embedded: the data directory is open in another process, such as a server that runs: %w", err)
 	}
 	s := &Store{options: options, lock: lock}
 	if err := os.Chmod(filepath.Join(options.Dir, lockName), 0o600); err != nil {

@@ -74,6 +74,17 @@ func (r *Reader) Checkpoint() []byte {
 	return bytes.Clone(r.head.checkpoint)
 }
 
+// Damage returns what opening the log found wrong, or nil. It did not read everything: [Reader.Verify] does.
+func (r *Reader) Damage() error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	err := r.sealedDamage
+	for _, p := range r.parts {
+		err = errors.Join(err, p.damage)
+	}
+	return err
+}
+
 // Close releases the reader's files.
 func (r *Reader) Close() error {
 	for _, p := range r.snapshot().parts {

@@ -166,7 +166,7 @@ var rows = [...]Row{
 		"See ListDatasets for its state.", "数据集状态不符"},
 	RequestIDReused: {"REQUEST_ID_REUSED", Exists, FixRequest, "The request_id was used for other content, or its content is gone.",
 		"Make a new request_id for each new verification.", "请求编号已用于其他内容"},
-	ResourceExists: {"RESOURCE_EXISTS", Exists, FixRequest, "A resource of this id exists with other content.",
+	ResourceExists: {"RESOURCE_EXISTS", Exists, FixRequest, "A resource of this id exists already.",
 		"Choose another id, or use the existing resource.", "资源已存在"},
 	RequestInProgress: {"REQUEST_IN_PROGRESS", Aborted, RetrySameID, "A twin of this request is still being answered.",
 		"Send the same request again after RetryInfo.", "相同请求正在处理"},

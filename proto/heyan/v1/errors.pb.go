@@ -231,7 +231,7 @@ const (
 	// Remedy: Make a new request_id for each new verification.
 	// Code ALREADY_EXISTS, handling FIX_REQUEST.
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 44
-	// A resource of this id exists with other content.
+	// A resource of this id exists already.
 	// Remedy: Choose another id, or use the existing resource.
 	// Code ALREADY_EXISTS, handling FIX_REQUEST.
 	ErrorReason_ERROR_REASON_RESOURCE_EXISTS ErrorReason = 45
