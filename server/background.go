@@ -191,11 +191,14 @@ func (s *Server) heartbeat() error {
 	return errors.Join(marked, err)
 }
 
-// watchLog tells health when the log stops.
+// watchLog tells health when the log or the store stops.
 func (s *Server) watchLog() {
 	select {
 	case <-s.log.Stopped():
 		s.logger.Error("the network log has stopped: nothing is served", "cause", fmt.Sprint(s.log.Healthy()))
+		s.setServing(false)
+	case <-s.Store.Stopped():
+		s.logger.Error("the store has stopped: nothing is served", "cause", fmt.Sprint(s.Store.Healthy()))
 		s.setServing(false)
 	case <-s.stop:
 	}

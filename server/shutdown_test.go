@@ -221,3 +221,14 @@ func TestReadinessAtAStop(t *testing.T) {
 	}
 	stopped.Wait()
 }
+
+// TestHealthWithoutAStore: a store that has stopped is said to whoever asks for health, as a log that has stopped is.
+func TestHealthWithoutAStore(t *testing.T) {
+	w := newWorld(t, servertest.Options{})
+	watch := watchHealth(t, w)
+	w.store.Halt()
+	if got := <-watch; got != healthv1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health says %v", got)
+	}
+	w.store.Hook(nil)
+}

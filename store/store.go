@@ -58,6 +58,8 @@ type Store interface {
 
 	// Healthy returns nil, or why the engine cannot be used. It MUST be cheap: readiness probes call it.
 	Healthy() error
+	// Stopped returns a channel that is closed when the engine cannot be used any more, by a failure or by Close.
+	Stopped() <-chan struct{}
 	// Close flushes and closes. Later calls fail with STORE_UNAVAILABLE.
 	Close() error
 }

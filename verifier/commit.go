@@ -123,12 +123,16 @@ func (c *call) commit(ctx context.Context, found source.Answer, journal Journal)
 		commit.NewConsent = c.newConsent(answer.Verification)
 	}
 	stored, err := c.Ledger.Commit(ctx, commit)
+	// Both flushes are under way by now. The log's wait comes first, because it has a bound: on a disk that hangs it is what
+	// ends the call. What becomes of the ledger's row then is for the next start to compare.
+	if logErr := logged(); logErr != nil {
+		if err == nil {
+			go func() { _ = stored() }() // which may never return
+		}
+		return nil, none, logFault(logErr)
+	}
 	if err == nil {
 		err = stored()
-	}
-	// Both flushes are under way by now: the log's own wait costs only what is left of it.
-	if logErr := logged(); logErr != nil {
-		return nil, none, logFault(logErr)
 	}
 	if err != nil {
 		why := fault.Of(err)

@@ -475,3 +475,23 @@ func TestStoppedBetweenGatesAndClaim(t *testing.T) {
 		}
 	}
 }
+
+// TestADiskThatHangs: the log's bound ends the call, whatever the ledger still waits for.
+func TestADiskThatHangs(t *testing.T) {
+	w := newWorld(t)
+	w.journal.flush, w.ledger.hang = errors.New("no answer in time"), make(chan struct{})
+	defer close(w.ledger.hang)
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := w.verify(lawful())
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if !fault.Is(err, fault.LogUnavailable) {
+			t.Errorf("ended with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the call hangs with the disk")
+	}
+}

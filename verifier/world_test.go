@@ -122,10 +122,11 @@ type fakeLedger struct {
 	consent   *consent.Consent
 	committed *ledger.Commit
 	released  int
-	during    func() // runs while a claim is made
-	refuse    error  // of Begin and Peek
-	lose      error  // of Commit
-	flush     error  // of Wait
+	during    func()        // runs while a claim is made
+	hang      chan struct{} // what the flush waits for
+	refuse    error         // of Begin and Peek
+	lose      error         // of Commit
+	flush     error         // of Wait
 }
 
 func (f *fakeLedger) Begin(_ context.Context, b *ledger.Begin) (ledger.Begun, error) {
@@ -152,7 +153,12 @@ func (f *fakeLedger) Commit(_ context.Context, c *ledger.Commit) (ledger.Wait, e
 		return nil, f.lose
 	}
 	f.committed = c
-	return func() error { return f.flush }, nil
+	return func() error {
+		if f.hang != nil {
+			<-f.hang
+		}
+		return f.flush
+	}, nil
 }
 
 func (f *fakeLedger) Release(ledger.Token) { f.released++ }

@@ -3,6 +3,7 @@ package servertest
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 
 	"github.com/heyan-project/heyan/store"
@@ -15,13 +16,24 @@ import (
 type Faulty struct {
 	store.Store
 	hook atomic.Pointer[func(method string) error]
+	gone chan struct{}
+	once sync.Once
 }
 
 // Wrap puts f over a store, for Options.Store.
 func (f *Faulty) Wrap(s store.Store) store.Store {
-	f.Store = s
+	f.Store, f.gone, f.once = s, make(chan struct{}), sync.Once{}
 	return f
 }
+
+// Halt makes the store say that it has stopped.
+func (f *Faulty) Halt() {
+	f.Down()
+	f.once.Do(func() { close(f.gone) })
+}
+
+// Stopped implements store.Store.
+func (f *Faulty) Stopped() <-chan struct{} { return f.gone }
 
 // Hook sets a function that is asked before each of the methods below. Its error is the method's, which then
 // does nothing. Nil takes it away.

@@ -66,7 +66,9 @@ type Store struct {
 
 	checkpoints checkpointer
 	watch       watch
-	repaired    int // half commits that Open removed
+	partsMu     sync.Mutex
+	parts       []*sealed.DB // that are open
+	repaired    int          // half commits that Open removed
 }
 
 var _ store.Store = (*Store)(nil)
@@ -222,11 +224,11 @@ func (p *pair) apply() error {
 		}
 	}
 	if err := p.business.CommitNoSyncWait(); err != nil {
-		p.store.gate.fail(errors.Join(errHalted, err))
+		p.store.halt(errors.Join(errHalted, err))
 		return err
 	}
 	if err := p.subject.CommitNoSyncWait(); err != nil {
-		p.store.gate.fail(errors.Join(errHalted, err))
+		p.store.halt(errors.Join(errHalted, err))
 		return errors.Join(err, p.business.SyncWait())
 	}
 	return nil
@@ -237,7 +239,7 @@ func (p *pair) apply() error {
 func (p *pair) wait() error {
 	err := errors.Join(p.business.SyncWait(), p.subject.SyncWait(), p.drop())
 	if err != nil {
-		p.store.gate.fail(errors.Join(errHalted, err))
+		p.store.halt(errors.Join(errHalted, err))
 		return err
 	}
 	p.store.checkpoints.durable(p.covered)

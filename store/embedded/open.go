@@ -154,12 +154,35 @@ func (s *Store) openParts() (err error) {
 
 func (s *Store) openDB(name string, key []byte, cache int64) (*sealed.DB, error) {
 	db, err := sealed.Open(filepath.Join(s.options.Dir, name), name, key, s.sealedOptions(cache))
+	if err == nil {
+		s.keep(db)
+	}
 	return db, openError(err)
 }
 
+// keep notes a database that is open.
+func (s *Store) keep(db *sealed.DB) {
+	s.partsMu.Lock()
+	defer s.partsMu.Unlock()
+	s.parts = append(s.parts, db)
+}
+
+// halt stops the store and all its databases: none writes any more, also not when it is closed.
+func (s *Store) halt(cause error) {
+	s.gate.fail(cause)
+	s.partsMu.Lock()
+	defer s.partsMu.Unlock()
+	for _, db := range s.parts {
+		go db.Stop(cause.Error()) // which comes back here from the one that has not stopped yet
+	}
+}
+
+// Stopped returns a channel that is closed when the store cannot be used any more, for whatever reason.
+func (s *Store) Stopped() <-chan struct{} { return s.gate.shut }
+
 func (s *Store) sealedOptions(cache int64) sealed.Options {
 	return sealed.Options{Base: s.options.base, CacheBytes: cache, Log: s.options.Logger, Stop: func(reason string) {
-		s.gate.fail(fmt.Errorf("%w: %s", errHalted, reason))
+		s.halt(fmt.Errorf("%w: %s", errHalted, reason))
 	}}
 }
 

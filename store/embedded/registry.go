@@ -101,6 +101,7 @@ func openRegistry(s *Store) (*registry, error) {
 	if r.db, err = sealed.Open(filepath.Join(r.dir, deletedDir), registryName, r.key, options); err != nil {
 		return nil, openError(err)
 	}
+	s.keep(r.db)
 	if err := errors.Join(r.openFiles(), r.loadDeletions()); err != nil {
 		return nil, errors.Join(err, r.close())
 	}

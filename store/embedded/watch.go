@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/heyan-project/heyan/store/embedded/sealed"
 )
 
 // watchEvery is how often the directory is looked at: what happens to it is noticed within a second.
@@ -58,10 +56,7 @@ func (w *watch) start(s *Store) error {
 
 // abandon stops the store without another write to where its directory was.
 func (s *Store) abandon(cause error) {
-	s.gate.fail(cause)
-	for _, db := range []*sealed.DB{s.business, s.subject, s.datasets.db} {
-		db.Stop("the directory is gone")
-	}
+	s.halt(cause)
 	s.options.Logger.Error("the store has stopped", "cause", cause.Error())
 }
 

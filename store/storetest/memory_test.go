@@ -25,6 +25,7 @@ type memory struct {
 	wake   chan struct{} // closed and made anew whenever a claim ends
 	claims map[ledger.Token]*held
 	closed bool
+	gone   chan struct{}
 }
 
 // disk is what outlives an engine in memory.
@@ -86,7 +87,7 @@ func newDisk(bug string) *disk {
 }
 
 func (d *disk) open() (store.Store, error) {
-	m := &memory{disk: d, bug: d.bug, mu: new(sync.Mutex), wake: make(chan struct{}), claims: map[ledger.Token]*held{}}
+	m := &memory{disk: d, bug: d.bug, mu: new(sync.Mutex), wake: make(chan struct{}), claims: map[ledger.Token]*held{}, gone: make(chan struct{})}
 	if m.is("verifications are not durable") {
 		clear(d.verifications)
 	}
@@ -140,9 +141,14 @@ func (m *memory) Healthy() error {
 func (m *memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.closed {
+		close(m.gone)
+	}
 	m.closed = true
 	return nil
 }
+
+func (m *memory) Stopped() <-chan struct{} { return m.gone }
 
 func (m *memory) ended() {
 	close(m.wake)

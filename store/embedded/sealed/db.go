@@ -71,9 +71,10 @@ type DB struct {
 	lock   *pebble.Lock
 	health io.Closer
 
-	recent  recent
-	closed  chan struct{}
-	turning sync.WaitGroup // goroutines that wait for a generation to be flushed
+	recent    recent
+	closed    chan struct{}
+	turning   sync.WaitGroup // goroutines that wait for a generation to be flushed
+	abandoned bool           // while it was opened: Pebble goes on without anybody
 }
 
 // Open opens the store called name in dir, and creates it if dir is empty or absent. storeKey has
@@ -122,6 +123,22 @@ func (d *DB) start(name string, options Options) error {
 	}
 	var watched vfs.FS
 	watched, d.health = vfs.WithDiskHealthChecks(d.files, slowDisk, nil, d.watch.slow)
+	// On a full disk Pebble tries again for ever, here and in Flush. Whatever goes wrong behind its back now ends the
+	// start, and with it the process: what Pebble still does cannot be ended.
+	trouble, opened := make(chan error, 1), make(chan error, 1)
+	d.watch.opening.Store(&trouble)
+	defer d.watch.opening.Store(nil)
+	go func() { opened <- d.openEngine(watched, options) }()
+	select {
+	case err := <-opened:
+		return err
+	case err := <-trouble:
+		d.abandoned = true
+		return fail("open the store in "+d.dir, err)
+	}
+}
+
+func (d *DB) openEngine(watched vfs.FS, options Options) error {
 	engine, err := pebble.Open(d.dir, d.engineOptions(watched, options))
 	if err != nil {
 		return fail("open the store in "+d.dir, err)
@@ -194,6 +211,9 @@ func (d *DB) Close() error {
 }
 
 func (d *DB) release() error {
+	if d.abandoned {
+		return nil // Pebble still has the directory
+	}
 	var err error
 	if d.health != nil {
 		err = d.health.Close()

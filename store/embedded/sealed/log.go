@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -87,6 +89,26 @@ type watch struct {
 	store   string
 	stop    func(reason string)
 	stopped atomic.Bool
+	opening atomic.Pointer[chan error] // while the engine opens: takes the first thing that goes wrong
+	told    atomic.Int64               // when a failure was last told of, in Unix nanoseconds
+}
+
+// tellEvery is how often one failure that comes again and again is told of.
+const tellEvery = 10 * time.Second
+
+// failed hands a failure to whoever waits for the engine to open, and tells the operator now and then: on a full disk
+// the engine tries again without a pause.
+func (w *watch) failed(err error) {
+	if waiting := w.opening.Load(); waiting != nil {
+		select {
+		case *waiting <- err:
+		default:
+		}
+	}
+	now := time.Now().UnixNano()
+	if last := w.told.Load(); now-last >= int64(tellEvery) && w.told.CompareAndSwap(last, now) {
+		w.log.Error("storage engine: background work failed", "store", w.store, "cause", class(err))
+	}
 }
 
 var _ pebble.Logger = (*watch)(nil)
@@ -102,6 +124,12 @@ func (w *watch) Errorf(format string, args ...any) {
 // Fatalf is called when Pebble cannot go on. Pebble relies on its not returning.
 func (w *watch) Fatalf(format string, args ...any) {
 	w.log.Error("storage engine cannot continue", "store", w.store, "event", format, "causes", classes(args))
+	if waiting := w.opening.Load(); waiting != nil {
+		select {
+		case *waiting <- fmt.Errorf("%w: %s", ErrStopped, strings.Join(classes(args), ", ")):
+		default:
+		}
+	}
 	w.halt(format)
 	select {} // The caller holds Pebble's locks in an unknown state: neither it nor its answer may go on.
 }
@@ -121,9 +149,7 @@ func (w *watch) halt(reason string) {
 
 func (w *watch) listener() *pebble.EventListener {
 	return &pebble.EventListener{
-		BackgroundError: func(err error) {
-			w.log.Error("storage engine: background work failed", "store", w.store, "cause", class(err))
-		},
+		BackgroundError: w.failed,
 		DataCorruption: func(info pebble.DataCorruptionInfo) {
 			w.log.Error("storage engine: a file is damaged", "store", w.store, "file", info.Path)
 		},
