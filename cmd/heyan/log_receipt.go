@@ -154,9 +154,16 @@ func (a *app) proveReceipt(receipt *heyanv1.Receipt, key tree.Verifier, c claim)
 	if err != nil {
 		return &exitError{exitNo, "the receipt's leaf is no record of the log", ""}
 	}
+	if !isAnswer(leaf) {
+		p.InLog = notProven + " (the record is no answer to a verification)"
+	}
 	if len(receipt.GetResolutionLeaf()) > 0 {
 		_, _, p.ResolutionInLog = inLog(receipt.GetResolutionLeaf(), receipt.GetResolutionProof(), key)
-		if resolution, err := saved.Decode(receipt.GetResolutionLeaf()); err == nil {
+		resolution, err := saved.Decode(receipt.GetResolutionLeaf())
+		if err != nil || !resolves(resolution, leaf) {
+			p.ResolutionInLog = notProven + " (the record is no reconciliation of this verification)"
+		}
+		if err == nil {
 			if p.ResolutionRecord, err = output.Sparse(resolution); err != nil {
 				return err
 			}
@@ -170,6 +177,21 @@ func (a *app) proveReceipt(receipt *heyanv1.Receipt, key tree.Verifier, c claim)
 		return errNo
 	}
 	return nil
+}
+
+// isAnswer tells whether a record says what a verification was answered.
+func isAnswer(leaf *logv1.Record) bool {
+	switch leaf.GetEvent() {
+	case record.VerificationVerify.String(), record.VerificationBatchItem.String(), record.VerificationRecovered.String():
+		return leaf.GetOutcome().GetKind() == logv1.OutcomeKind_OUTCOME_KIND_SUCCESS
+	}
+	return false
+}
+
+// resolves tells whether a record settles a verification whose answer was that nothing is known yet.
+func resolves(resolution, answer *logv1.Record) bool {
+	return resolution.GetEvent() == record.VerificationReconciled.String() && answer.GetProcessing().GetVerdict() == "" &&
+		resolution.GetObject().GetType() == "verification" && resolution.GetObject().GetId() == answer.GetObject().GetId()
 }
 
 func inLog(leaf, text []byte, key tree.Verifier) (uint64, tree.Checkpoint, string) {
@@ -196,7 +218,7 @@ func (a *app) aboutValues(leaf *logv1.Record, c claim) string {
 	if product == "" {
 		product = leaf.GetProcessing().GetProduct()
 	}
-	var rules *field.Rules
+	rules := field.AnyCard() // the server answered, so its configuration exempts a card that fails the Luhn check
 	var committed []record.CommittedField
 	for _, kind := range field.Kinds() {
 		value := getField(c.fields, kind)

@@ -168,3 +168,22 @@ func BenchmarkReadCheck(b *testing.B) {
 		}
 	}
 }
+
+// TestStrayQuotes: a quote that is not closed on its line costs that row, and no other.
+func TestStrayQuotes(t *testing.T) {
+	good := goodID + ",张三\r\n"
+	text := "id_number,name\n" + strings.Repeat(good, 3) + `"` + good + good + goodID + `,张"三` + "\n" + `"` + goodID + `","张三"` + "\n" +
+		goodID + "," + strings.Repeat("三", maxLine) + "\n" + good + `"` + goodID
+	want := []string{"ok", "ok", "ok", "SYNTAX", "ok", "SYNTAX", "ok", "SYNTAX", "ok", "SYNTAX"}
+	if got := verdicts(t, text, CSV); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestCardsAreTheServersToJudge: whether a card need not pass the Luhn check is in the server's configuration.
+func TestCardsAreTheServersToJudge(t *testing.T) {
+	text := "name,bank_card_number\n张三,6228480000000000001\n张三,62284800000000x\n"
+	if got := verdicts(t, text, CSV); len(got) != 2 || got[0] != "ok" || got[1] == "ok" {
+		t.Errorf("%q", got)
+	}
+}
