@@ -161,10 +161,16 @@ func (a *Admin) stage(ctx context.Context, h importHeader, info store.ImportInfo
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	before, revision := a.d.dataset(info.Dataset)
-	after := before
-	after.Generations = append(slices.Clone(before.Generations), generation)
-	if _, err := a.d.Directory.PutDataset(ctx, after, revision); err != nil {
+	var before, after dataset.Dataset
+	err := againOnConflict(func() error {
+		var revision int64
+		before, revision = a.d.dataset(info.Dataset)
+		after = before
+		after.Generations = append(slices.Clone(before.Generations), generation)
+		_, err := a.d.Directory.PutDataset(ctx, after, revision)
+		return err
+	})
+	if err != nil {
 		return storeFault(err)
 	}
 	journal.From(ctx).SetObject("dataset", info.Dataset)

@@ -60,8 +60,9 @@ func (a *Admin) ListDatasets(context.Context, *heyanv1.ListDatasetsRequest) (*he
 	return response, nil
 }
 
-// DeleteRecords deletes from the active generation, at once. A failure may leave a part deleted: what was
-// deleted is counted on file, and repeating the call deletes the rest.
+// DeleteRecords deletes from the active generation, and from those that wait to take its place, at once. A failure may
+// leave a part deleted: what was deleted is counted on file, and repeating the call deletes the rest. An import that is
+// under way meanwhile is a later delivery.
 func (a *Admin) DeleteRecords(ctx context.Context, req *heyanv1.DeleteRecordsRequest) (*heyanv1.DeleteRecordsResponse, error) {
 	if f := a.d.text(ctx, "reason", req.GetReason()); f != nil {
 		return nil, f
@@ -80,37 +81,62 @@ func (a *Admin) DeleteRecords(ctx context.Context, req *heyanv1.DeleteRecordsReq
 	if !ok {
 		return nil, fault.New(fault.DatasetNotActive).WithHint("No generation is active.")
 	}
-	var deleted int64
-	var failed error
+	response := &heyanv1.DeleteRecordsResponse{}
+	for _, g := range v.Generations {
+		if g.State == dataset.Replaced {
+			continue
+		}
+		deleted, err := a.deleteFrom(ctx, v.ID, g.Number, subjects, req.GetReason())
+		if err != nil {
+			return nil, err
+		}
+		if g.Number == active.Number {
+			response.Deleted = deleted
+		}
+	}
+	return response, nil
+}
+
+// deleteFrom deletes from one generation, and notes on file how much that was.
+func (a *Admin) deleteFrom(ctx context.Context, id string, generation int64, subjects [][]field.Value, reason string) (deleted int64, failed error) {
 	for _, values := range subjects {
-		n, err := a.deleteSubject(ctx, v.ID, active.Number, values)
+		n, err := a.deleteSubject(ctx, id, generation, values)
 		if deleted += n; err != nil {
 			failed = storeFault(err)
 			break
 		}
 	}
 	if deleted > 0 {
-		act := dataset.Deletion{Time: a.d.Now(), By: caller(ctx).ID, Records: deleted, Reason: req.GetReason()}
-		if err := a.noteDeletion(context.WithoutCancel(ctx), v.ID, active.Number, act); failed == nil {
+		act := dataset.Deletion{Time: a.d.Now(), By: caller(ctx).ID, Records: deleted, Reason: reason}
+		if err := a.noteDeletion(context.WithoutCancel(ctx), id, generation, act); failed == nil {
 			failed = err
 		}
 	}
-	if failed != nil {
-		return nil, failed
-	}
-	return &heyanv1.DeleteRecordsResponse{Deleted: deleted}, nil
+	return deleted, failed
 }
 
 // noteDeletion notes on file how many records went, and why.
 func (a *Admin) noteDeletion(ctx context.Context, id string, generation int64, act dataset.Deletion) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	v, revision := a.d.dataset(id)
-	_, err := a.d.putDataset(ctx, &v, revision, func(v *dataset.Dataset) {
-		if g, ok := v.Find(generation); ok {
-			g.Delete(act)
-		}
+	return againOnConflict(func() error {
+		v, revision := a.d.dataset(id)
+		_, err := a.d.putDataset(ctx, &v, revision, func(v *dataset.Dataset) {
+			if g, ok := v.Find(generation); ok {
+				g.Delete(act)
+			}
+		})
+		return err
 	})
+}
+
+// againOnConflict repeats a change of a dataset's document that an activation, which is written beside mu, came before.
+func againOnConflict(change func() error) (err error) {
+	for range 10 {
+		if err = change(); !errors.Is(err, store.ErrConflict) && !fault.Is(err, fault.RevisionConflict) {
+			break
+		}
+	}
 	return err
 }
 

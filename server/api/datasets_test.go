@@ -132,6 +132,28 @@ func TestDeleteRecords(t *testing.T) {
 	}
 }
 
+// TestDeletedFromWhatIsStaged: who was deleted does not come back with a generation that was imported before.
+func TestDeletedFromWhatIsStaged(t *testing.T) {
+	o := newOffice(t)
+	o.importOf("people", personRow(1), personRow(2))
+	o.importOf("people", personRow(1), personRow(2))
+	accepted(t, o.activate("bo", "people", 1))
+	gone := does(o, "anna", "AdminService/DeleteRecords", record.DatasetRecordsDeleted, o.admin.DeleteRecords,
+		&heyanv1.DeleteRecordsRequest{Dataset: "people", Subjects: []*heyanv1.Fields{personRow(1).GetFields()}, Reason: "asked for"})
+	if n := accepted(t, gone).GetDeleted(); n != 5 {
+		t.Errorf("%d records went, want the 5 that answered", n)
+	}
+	accepted(t, o.activate("bo", "people", 2))
+	for n, want := range map[int]product.Verdict{1: product.NoRecord, 2: product.Match} {
+		if got := o.asks("people", 2, "id2", personRow(n).GetFields()); got != want {
+			t.Errorf("person %d: %v, want %v", n, got, want)
+		}
+	}
+	if g := o.generation("people", 2); g.Deleted != 5 {
+		t.Errorf("%d noted on file", g.Deleted)
+	}
+}
+
 func TestDeleteDataset(t *testing.T) {
 	o := newOffice(t)
 	remove := func(generation int64) outcome[*heyanv1.DeleteDatasetResponse] {

@@ -1734,7 +1734,7 @@ func (x *DeleteRecordsRequest) GetReason() string {
 // What was deleted.
 type DeleteRecordsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Records that no look-up finds any more.
+	// Records of the active generation that no look-up finds any more.
 	Deleted       int64 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -68,8 +68,8 @@ type AdminServiceClient interface {
 	ImportRecords(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRecordsRequest, ImportRecordsResponse], error)
 	// Lists datasets and their generations.
 	ListDatasets(ctx context.Context, in *ListDatasetsRequest, opts ...grpc.CallOption) (*ListDatasetsResponse, error)
-	// Deletes records from a dataset's active generation, at once. Within 24 hours its file is rewritten
-	// without them.
+	// Deletes records from a dataset's active generation, and from generations that wait to take its place, at
+	// once. Within 24 hours their files are rewritten without them.
 	DeleteRecords(ctx context.Context, in *DeleteRecordsRequest, opts ...grpc.CallOption) (*DeleteRecordsResponse, error)
 	// Deletes a dataset, or one generation of it that is not active.
 	DeleteDataset(ctx context.Context, in *DeleteDatasetRequest, opts ...grpc.CallOption) (*DeleteDatasetResponse, error)
@@ -261,8 +261,8 @@ type AdminServiceServer interface {
 	ImportRecords(grpc.ClientStreamingServer[ImportRecordsRequest, ImportRecordsResponse]) error
 	// Lists datasets and their generations.
 	ListDatasets(context.Context, *ListDatasetsRequest) (*ListDatasetsResponse, error)
-	// Deletes records from a dataset's active generation, at once. Within 24 hours its file is rewritten
-	// without them.
+	// Deletes records from a dataset's active generation, and from generations that wait to take its place, at
+	// once. Within 24 hours their files are rewritten without them.
 	DeleteRecords(context.Context, *DeleteRecordsRequest) (*DeleteRecordsResponse, error)
 	// Deletes a dataset, or one generation of it that is not active.
 	DeleteDataset(context.Context, *DeleteDatasetRequest) (*DeleteDatasetResponse, error)
