@@ -222,7 +222,7 @@ func (c *call) checkAge(context.Context) *fault.Fault {
 	if len(c.values) < len(c.request.Fields) {
 		return nil // only while refusals are collected: a field was refused, and may have held the birth date
 	}
-	child, f := consent.CheckAge(c.values, c.request.AgeDeclaration, c.notice, c.request.Guardian, c.now)
+	child, f := consent.CheckAge(c.values, c.request.AgeDeclaration, c.notice, c.request.Guardian, c.now, c.renewal)
 	c.child = child
 	return f
 }

@@ -183,7 +183,7 @@ func child(p samplePerson, now time.Time) bool {
 			}
 		}
 	}
-	under, _ := consent.CheckAge(values, consent.FourteenOrOver, nil, nil, now)
+	under, _ := consent.CheckAge(values, consent.FourteenOrOver, nil, nil, now, time.Time{})
 	return under
 }
 

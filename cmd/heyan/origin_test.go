@@ -249,21 +249,23 @@ func TestRefusedKeyIsRecorded(t *testing.T) {
 	}
 	h := newHome(t)
 	h.must(h.start(nil))
-	key := filepath.Join(h.dir, "keys", "subject.key")
-	h.must(os.Chmod(key, 0o644))
-	if code, said := h.heyan("serve", "--config", filepath.Join(h.dir, "heyan.yaml")); code != exitUsage || !strings.Contains(said, "chmod 600") {
-		t.Fatalf("exit code %d: %s", code, said)
+	for member, name := range map[string]string{"keys.subject": "keys/subject.key", "tls.key": "certs/server.key"} {
+		key := filepath.Join(h.dir, filepath.FromSlash(name))
+		h.must(os.Chmod(key, 0o644))
+		if code, said := h.heyan("serve", "--config", filepath.Join(h.dir, "heyan.yaml")); code != exitUsage || !strings.Contains(said, "chmod 600") {
+			t.Fatalf("%s: exit code %d: %s", member, code, said)
+		}
+		var last record.Record
+		h.log(func(s *state) {
+			leaf, err := s.log.Get(t.Context(), s.log.Size()-1)
+			h.must(err)
+			last, err = record.Parse(leaf)
+			h.must(err)
+		})
+		if last.Event != record.ConfigRefused || last.Change == nil || last.Change.Diff != "refused="+member {
+			t.Errorf("%s: the log ends with %v %+v", member, last.Event, last.Change)
+		}
+		h.must(os.Chmod(key, 0o600))
 	}
-	var last record.Record
-	h.log(func(s *state) {
-		leaf, err := s.log.Get(t.Context(), s.log.Size()-1)
-		h.must(err)
-		last, err = record.Parse(leaf)
-		h.must(err)
-	})
-	if last.Event != record.ConfigRefused || last.Change == nil || last.Change.Diff != "refused=keys.subject" {
-		t.Errorf("the log ends with %v %+v", last.Event, last.Change)
-	}
-	h.must(os.Chmod(key, 0o600))
 	h.must(h.start(nil))
 }

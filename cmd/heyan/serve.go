@@ -84,7 +84,11 @@ func (a *app) serve(ctx context.Context, path string, acceptOlderStore uint64) e
 	s.acceptOlderStore = acceptOlderStore
 	i, err := startInstance(ctx, s, a.Env)
 	if err != nil {
-		return olderStore(errors.Join(err, s.close()), "heyan serve --config "+shellQuote(path))
+		err = errors.Join(err, s.close())
+		if member := refusedKey(c, err); member != "" {
+			a.refusedConfig(path, member)
+		}
+		return olderStore(err, "heyan serve --config "+shellQuote(path))
 	}
 	i.lookBack(ctx, logger, opened)
 	i.announce(logger)
@@ -146,6 +150,7 @@ func refusedKey(c *config.Config, err error) string {
 	for member, path := range map[string]string{
 		"keys.digest": c.Keys.Digest, "keys.subject": c.Keys.Subject, "keys.business": c.Keys.Business,
 		"keys.registry": c.Keys.Registry, "keys.log_seal": c.Keys.LogSeal, "keys.log_sign": c.Keys.LogSign,
+		"tls.key": c.TLS.Key,
 	} {
 		if strings.HasPrefix(err.Error(), path+": ") {
 			return member

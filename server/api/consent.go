@@ -114,7 +114,7 @@ func (s *Consent) CreateConsent(ctx context.Context, m *heyanv1.CreateConsentReq
 	if refused != nil {
 		return nil, refused
 	}
-	child, refused := consent.CheckAge(values, ageEnum.domain(m.GetAgeDeclaration()), notice, guardian, now)
+	child, refused := consent.CheckAge(values, ageEnum.domain(m.GetAgeDeclaration()), notice, guardian, now, s.renewal())
 	if refused != nil {
 		return nil, refused
 	}

@@ -36,8 +36,9 @@ type Guardian struct {
 	ObtainTime  time.Time
 }
 
-// check refuses an incomplete guardian block.
-func (g *Guardian) check(now time.Time) *fault.Fault {
+// check refuses an incomplete guardian block, and an agreement that does not stand: what ends a person's own consent ends a
+// guardian's, too. birth is the latest date of birth that the values tell; the zero Date is none. notice may be nil.
+func (g *Guardian) check(notice *Notice, birth workday.Date, now, renewal time.Time) *fault.Fault {
 	f := fault.New(fault.Under14WithoutGuardian)
 	switch {
 	case g.Relation == 0 || g.Relation >= lastRelation:
@@ -48,6 +49,12 @@ func (g *Guardian) check(now time.Time) *fault.Fault {
 		return f.WithField("guardian.obtain_time", "MISSING")
 	case g.ObtainTime.After(now.Add(clockDifference)):
 		return f.WithField("guardian.obtain_time", "IN_THE_FUTURE")
+	case !birth.IsZero() && g.ObtainTime.Before(birth.Start()):
+		return f.WithField("guardian.obtain_time", "BEFORE_BIRTH")
+	case notice != nil && !now.Before(notice.Expire(g.ObtainTime)):
+		return fault.New(fault.ConsentExpired).WithField("guardian.obtain_time", "LIFETIME_OVER")
+	case g.ObtainTime.Before(renewal):
+		return fault.New(fault.ConsentRenewalRequired).WithField("guardian.obtain_time", "BEFORE_MATERIAL_CHANGE")
 	}
 	return nil
 }
@@ -56,9 +63,11 @@ func (g *Guardian) check(now time.Time) *fault.Fault {
 //
 // A person under 14 by any value that encodes a birth date, through the whole 14th birthday at +08:00,
 // needs a guardian's consent. Where no value encodes one, the call declares the age, unless the notice
-// has an age gate. child reports whether the person is or says to be under 14. notice may be nil.
-func CheckAge(values []field.Value, declared AgeDeclaration, notice *Notice, guardian *Guardian, now time.Time) (child bool, refused *fault.Fault) {
+// has an age gate. child reports whether the person is or says to be under 14. notice may be nil. A guardian's consent from
+// before renewal counts no more than a person's own.
+func CheckAge(values []field.Value, declared AgeDeclaration, notice *Notice, guardian *Guardian, now, renewal time.Time) (child bool, refused *fault.Fault) {
 	known := false
+	var latest workday.Date
 	today := workday.DateOf(now)
 	for _, v := range values {
 		year, month, day, ok := v.BirthDate()
@@ -67,6 +76,9 @@ func CheckAge(values []field.Value, declared AgeDeclaration, notice *Notice, gua
 		}
 		known = true
 		birth, err := workday.NewDate(year, month, day)
+		if err == nil && birth.After(latest) {
+			latest = birth
+		}
 		if err != nil || workday.UnderFourteen(birth, today) {
 			child = true
 		}
@@ -85,5 +97,5 @@ func CheckAge(values []field.Value, declared AgeDeclaration, notice *Notice, gua
 	if guardian == nil {
 		return true, fault.New(fault.Under14WithoutGuardian)
 	}
-	return true, guardian.check(now)
+	return true, guardian.check(notice, latest, now, renewal)
 }

@@ -70,12 +70,35 @@ func TestAge(t *testing.T) {
 		"a guardian of no relation":              {[]field.Value{id("20200101")}, 0, nil, &consent.Guardian{EvidenceRef: "g", ObtainTime: now}, now, true, fault.Under14WithoutGuardian},
 		"a guardian who will agree":              {[]field.Value{id("20200101")}, 0, nil, &consent.Guardian{Relation: consent.Parent, EvidenceRef: "g", ObtainTime: now.Add(time.Hour)}, now, true, fault.Under14WithoutGuardian},
 	} {
-		child, refused := consent.CheckAge(c.values, c.declared, c.notice, c.guardian, c.at)
+		child, refused := consent.CheckAge(c.values, c.declared, c.notice, c.guardian, c.at, time.Time{})
 		expect(t, name, refused, c.want)
 		if child != c.child {
 			t.Errorf("%s: child %v", name, child)
 		}
 	}
+}
+
+// TestGuardiansConsentEnds: with its lifetime, by a material change, and it cannot be older than the child.
+func TestGuardiansConsentEnds(t *testing.T) {
+	child := []field.Value{value(t, field.IDNumber, withCheck("11019920200101003"))}
+	notice := &consent.Notice{LifetimeDays: 30}
+	for name, c := range map[string]struct {
+		obtained, renewal time.Time
+		want              fault.Reason
+	}{
+		"in time":                  {now.AddDate(0, 0, -29), time.Time{}, 0},
+		"its lifetime is over":     {now.AddDate(0, 0, -31), time.Time{}, fault.ConsentExpired},
+		"before a material change": {now.AddDate(0, 0, -2), now.AddDate(0, 0, -1), fault.ConsentRenewalRequired},
+		"after one":                {now.AddDate(0, 0, -1), now.AddDate(0, 0, -1), 0},
+		"before the birth":         {time.Date(2019, 12, 31, 15, 59, 0, 0, time.UTC), time.Time{}, fault.Under14WithoutGuardian},
+	} {
+		guardian := &consent.Guardian{Relation: consent.Parent, EvidenceRef: "g", ObtainTime: c.obtained}
+		_, refused := consent.CheckAge(child, 0, notice, guardian, now, c.renewal)
+		expect(t, name, refused, c.want)
+	}
+	old := &consent.Guardian{Relation: consent.Parent, EvidenceRef: "g", ObtainTime: now.AddDate(-1, 0, 0)}
+	_, refused := consent.CheckAge(child, 0, nil, old, now, time.Time{})
+	expect(t, "on a legal basis, which has no lifetime", refused, 0)
 }
 
 func TestScope(t *testing.T) {
