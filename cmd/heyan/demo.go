@@ -31,7 +31,7 @@ func demoCommand(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Show everything in one go, on a fresh machine",
 		Long: `Starts a server with temporary data and generated certificates, imports 100,000 invented people from a file, has a second
-person activate them, and then, through real gRPC and TLS: every product, every refusal that a client can cause, a
+person activate them, and then, through real gRPC and TLS: every product, some forty refusals, a
 replay, consents, a withdrawal, a person under 14. It pulls the network log, verifies it offline, checks a receipt, and
 prints it all as one table. Exit code 0 means that every step went as it should.`,
 		Example: "  heyan demo\n  heyan demo --keep",

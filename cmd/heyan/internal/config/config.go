@@ -220,13 +220,15 @@ func (c *Config) check(wrong *Errors) {
 	require(c.TLS.MinVersion == "1.3" || c.TLS.MinVersion == "1.2", "tls.min_version: \"1.3\" or \"1.2\"")
 	require(c.Log.FileSize >= 1<<20 && c.Log.FileSize <= 1<<30, "log.file_size: 1 MiB to 1 GiB")
 	require(c.Log.AppendTimeout >= 100*time.Millisecond && c.Log.AppendTimeout <= time.Minute, "log.append_timeout: 100ms to 1m")
-	require(c.Limits.Streams > 0 && c.Limits.Drain > 0, "limits.streams and limits.drain have to be positive")
+	require(c.Limits.Streams > 0 && c.Limits.Streams <= 1<<20 && c.Limits.Drain > 0, "limits.streams: 1 to 1048576; limits.drain has to be positive")
 	require(c.Limits.Silence >= time.Second && c.Limits.Silence <= time.Hour, "limits.silence: 1s to 1h")
 	require(c.Limits.Strangers > 0 && c.Limits.StrangersPerAddress > 0 && c.Limits.StrangersPerAddress <= c.Limits.Strangers,
 		"limits.strangers and limits.strangers_per_address have to be positive, the second at most the first")
 	require(c.Limits.StrangerIdle >= time.Second && c.Limits.StrangerIdle <= time.Hour, "limits.stranger_idle: 1s to 1h")
 	require(c.Limits.RatePerSecond >= 0, "limits.rate_per_second: 0 or more")
 	require(c.Runtime.GCPercent > 0, "runtime.gc_percent has to be positive")
+	require(c.Runtime.StreamWorkers >= 0 && c.Runtime.StreamWorkers <= 1<<16, "runtime.stream_workers: 0 to 65536")
+	require(c.Runtime.MemoryLimit >= 0, "runtime.memory_limit: 0 or more")
 	require(c.Runtime.CacheBytes >= 1<<20, "runtime.cache_bytes: at least 1 MiB")
 	for i, path := range c.Keys.paths() {
 		name := []string{"digest", "subject", "business", "registry", "log_seal", "log_sign"}[i]

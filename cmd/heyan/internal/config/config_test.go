@@ -78,6 +78,8 @@ func TestRefused(t *testing.T) {
 		"bits behind the prefix":       {good + "trusted_proxies: [10.0.0.1/24]\n", "trusted_proxies: entry 1 is no"},
 		"a proxy twice":                {good + "trusted_proxies: [10.0.0.1, 10.0.0.1/32]\n", "trusted_proxies: entry 2 stands"},
 		"an IPv4 address as IPv6":      {good + "trusted_proxies: [\"::ffff:10.0.0.1\"]\n", "trusted_proxies: entry 1 is no"},
+		"streams beyond 32 bits":       {good + "limits: {streams: 4294967296}\n", "limits.streams"},
+		"fewer workers than none":      {good + "runtime: {stream_workers: -1}\n", "runtime.stream_workers"},
 		"a word for a number":          {good + "limits: {streams: many}\n", "line 7: wants a whole number"},
 		"a text for a list":            {good + "card_prefixes: 62\n", "line 7: wants a list"},
 		"a port of its own":            {good + "listen: 127.0.0.1:9090\n", "status_listen: the same address"},
