@@ -39,7 +39,7 @@ func (a *Admin) IssueCredential(ctx context.Context, req *heyanv1.IssueCredentia
 		return nil, fault.New(fault.ClientSuspended)
 	}
 	if credential.Kind == account.Certificate {
-		if f := freeCertificate(s, credential.IssuerSHA256, credential.SubjectAltName, ""); f != nil {
+		if f := freeCertificate(s, credential.IssuerSHA256, credential.SubjectAltName, credential.Client, ""); f != nil {
 			return nil, f
 		}
 	} else if a.d.Production && len(credential.AllowedSources) == 0 && len(client.AllowedSources) == 0 {
@@ -129,12 +129,13 @@ func existingClient(s *directory.Snapshot, client string) bool {
 	return len(directory.Under(s.Entitlements, client)) > 0
 }
 
-// freeCertificate refuses a certificate that somebody is bound to; operator may keep its own.
-func freeCertificate(s *directory.Snapshot, issuer, name, operator string) *fault.Fault {
+// freeCertificate refuses a certificate that somebody else is bound to: a client may renew its own credential, an operator
+// keep its binding.
+func freeCertificate(s *directory.Snapshot, issuer, name, client, operator string) *fault.Fault {
 	key := directory.CertificateKey(issuer, name)
-	_, client := s.ClientByCertificate(key)
+	credential, bound := s.ClientByCertificate(key)
 	holder, held := s.OperatorByCertificate(key)
-	if client || held && holder != operator {
+	if bound && s.Credentials[credential].Value.Client != client || held && holder != operator {
 		return fault.New(fault.ResourceExists).WithField("subject_alt_name", "BOUND_ALREADY").
 			WithHint("One issuer and name stand for one client or operator.")
 	}

@@ -98,10 +98,12 @@ func TestIssueCredentialRefuses(t *testing.T) {
 		{"PII in the name", certificate(func(r *heyanv1.IssueCredentialRequest) { r.SubjectAltName = "13800138000.example" }), refusal(fault.FreeTextCarriesPII, "subject_alt_name")},
 		{"an operator's certificate", certificate(func(r *heyanv1.IssueCredentialRequest) { r.SubjectAltName = "spiffe://office/bo" }), refusal(fault.ResourceExists, "subject_alt_name BOUND_ALREADY")},
 		{"URI", certificate(func(*heyanv1.IssueCredentialRequest) {}), wants{}},
-		{"another client's certificate", certificate(func(*heyanv1.IssueCredentialRequest) {}), refusal(fault.ResourceExists, "subject_alt_name BOUND_ALREADY")},
+		{"the same client's, to be renewed", certificate(func(*heyanv1.IssueCredentialRequest) {}), refusal(fault.ApprovalRequired)},
+		{"another client's certificate", certificate(func(r *heyanv1.IssueCredentialRequest) { r.Client = "rival" }), refusal(fault.ResourceExists, "subject_alt_name BOUND_ALREADY")},
 	}
 	o := newOffice(t)
 	o.newClient("novel")
+	o.newClient("rival")
 	o.newClient("idle")
 	accepted(t, o.update("anna", suspend("idle")))
 	for _, test := range tests {

@@ -37,7 +37,7 @@ func (a *Access) SetOperator(ctx context.Context, req *heyanv1.SetOperatorReques
 	if p.GetRevision() != 0 && p.GetRevision() != revision {
 		return nil, fault.New(fault.RevisionConflict)
 	}
-	if f := freeCertificate(s, next.IssuerSHA256, next.SubjectAltName, next.ID); f != nil {
+	if f := freeCertificate(s, next.IssuerSHA256, next.SubjectAltName, "", next.ID); f != nil {
 		return nil, f
 	}
 	if f := onePerson(s, next, now); f != nil {

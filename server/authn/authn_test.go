@@ -171,6 +171,12 @@ func TestWhoCalls(t *testing.T) {
 	_, err := w.PutCredential(t.Context(), old.Value, old.Revision)
 	must(t, err)
 	w.credential(account.Credential{ID: "c-new", Client: "bank", Kind: account.Certificate, IssuerSHA256: other, SubjectAltName: "spiffe://renewed"})
+	w.certificate("c-1", "bank", "spiffe://twice") // revoked only when the next one works
+	first := w.Now().Credentials["c-1"]
+	first.Value.ExpireTime = now
+	_, err = w.PutCredential(t.Context(), first.Value, first.Revision)
+	must(t, err)
+	w.certificate("c-2", "bank", "spiffe://twice")
 	w.operator(role.Operator{ID: "auditor", SubjectAltName: "spiffe://auditor"})
 	w.operator(role.Operator{ID: "lapsed", SubjectAltName: "spiffe://lapsed", ExpireTime: now})
 	bank, _ := w.key(account.Credential{Client: "bank"})
@@ -202,6 +208,7 @@ func TestWhoCalls(t *testing.T) {
 		{"a certificate of a CA that was renewed", peer(outside, other+" "+ca, "spiffe://bank"), "", authn.Client, "bank", 0},
 		{"an operator of a CA that was renewed", peer(outside, other+" "+ca, "https://x", "spiffe://auditor"), "", authn.Operator, "auditor", 0},
 		{"a certificate whose binding to one of its CAs has lapsed", peer(outside, ca+" "+other, "spiffe://renewed"), "", authn.Client, "bank", 0},
+		{"a certificate whose credential was renewed", peer(outside, ca, "spiffe://twice"), "", authn.Client, "bank", 0},
 		{"a certificate whose only binding has lapsed", peer(outside, ca, "spiffe://renewed"), "", authn.Client, "bank", fault.CredentialExpired},
 		{"a certificate on its last instant", ending(peer(outside, ca, "spiffe://bank"), now), "", authn.Client, "bank", 0},
 		{"a certificate that has ended since", ending(peer(outside, ca, "spiffe://bank"), now.Add(-1)), "", authn.Client, "bank", fault.CredentialExpired},

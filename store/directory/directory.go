@@ -142,7 +142,11 @@ func (s *Snapshot) reindex() {
 	s.index = index{clientCertificates: map[string]string{}, operatorCertificates: map[string]string{}}
 	for id, c := range s.Credentials {
 		if c.Value.Kind == account.Certificate && c.Value.State != account.CredentialRevoked {
-			s.index.clientCertificates[CertificateKey(c.Value.IssuerSHA256, c.Value.SubjectAltName)] = id
+			key := CertificateKey(c.Value.IssuerSHA256, c.Value.SubjectAltName)
+			// A client's newer credential takes the place of its own older one, which may still be there.
+			if older, ok := s.index.clientCertificates[key]; !ok || older < id { // ids carry their time
+				s.index.clientCertificates[key] = id
+			}
 		}
 	}
 	for id, o := range s.Operators {

@@ -2,8 +2,8 @@
 //
 // Every digest is HMAC-SHA-256 under a key of its own for each use and field, derived by HKDF-SHA-256
 // (RFC 5869) from a root in a [Chain]. What is hashed is the use, and for each value its field, form and
-// canonical text, each length-prefixed; algorithm, use and field also enter the key derivation. So the same
-// value gives different bytes in every store, the same digits differ as a phone number and as a card number,
+// canonical text: use, field and form a byte each, the text after its length; algorithm, use and field also enter
+// the key derivation. So the same value gives different bytes in every store, the same digits differ as a phone number and as a card number,
 // and two values can never be confused by where one ends.
 //
 // Guaranteed: the same value, use and chain always give the same digest, on every machine and version; test
