@@ -277,11 +277,3 @@ func (b *blocks) open(stored []byte, kind uint32, number int) (plain []byte, ok 
 	plain = stored[:len(stored)-4]
 	return plain, binary.BigEndian.Uint32(stored[len(plain):]) == b.sum(plain, kind, number)
 }
-
-// overhead is how much longer a block is than its content.
-func (b *blocks) overhead() int {
-	if b.aead != nil {
-		return b.aead.Overhead()
-	}
-	return 4
-}
