@@ -16,8 +16,10 @@ type target struct {
 	wrong      bool
 }
 
-// weigh opens the outside evidence. What is not signed by the log's key says nothing about the log.
+// weigh opens the outside evidence. What is not signed by the log's key says nothing about the log. There may be as much
+// of it as a checkpoint a minute gives in months, so what concerns a size of the tree is found by that size.
 func (v *verification) weigh(outside []Evidence) {
+	v.bySize = make(map[uint64][]*target)
 	for i, e := range outside {
 		t, err := v.open(e)
 		if err != nil {
@@ -25,8 +27,12 @@ func (v *verification) weigh(outside []Evidence) {
 			continue
 		}
 		v.targets = append(v.targets, t)
-		v.weighAt(0, tree.Hash{})
+		v.bySize[t.checkpoint.Size] = append(v.bySize[t.checkpoint.Size], t)
+		if t.receipt && t.index+1 != t.checkpoint.Size {
+			v.bySize[t.index+1] = append(v.bySize[t.index+1], t)
+		}
 	}
+	v.weighAt(0, tree.Hash{})
 }
 
 func (v *verification) open(e Evidence) (*target, error) {
@@ -44,7 +50,7 @@ func (v *verification) open(e Evidence) (*target, error) {
 
 // weighAt compares the evidence with the tree, which has just reached size by the record with hash leaf.
 func (v *verification) weighAt(size uint64, leaf tree.Hash) {
-	for _, t := range v.targets {
+	for _, t := range v.bySize[size] {
 		if t.receipt && size == t.index+1 && leaf != t.leaf {
 			v.find(Tampered, t.index, t.index+1, 0, "another record than an outside receipt shows")
 			t.wrong = true
@@ -52,8 +58,11 @@ func (v *verification) weighAt(size uint64, leaf tree.Hash) {
 		if size == t.checkpoint.Size && !t.seen {
 			t.seen = true
 			if v.frontier.Root() != t.checkpoint.Root {
-				v.find(Tampered, 0, size, 0, "an outside checkpoint shows another history")
 				t.wrong = true
+				if !v.forked { // every later one would say so again
+					v.find(Tampered, 0, size, 0, "an outside checkpoint shows another history")
+				}
+				v.forked = true
 			}
 		}
 	}
@@ -61,15 +70,19 @@ func (v *verification) weighAt(size uint64, leaf tree.Hash) {
 
 // conclude judges the evidence that the log never reached.
 func (v *verification) conclude() {
+	longest := uint64(0)
 	for _, t := range v.targets {
 		switch {
 		case t.seen && !t.wrong:
 			v.report.Anchors++
 		case t.seen:
 		case t.checkpoint.Size > v.next:
-			v.find(Missing, v.next, t.checkpoint.Size, 0, "an outside checkpoint shows a longer log")
+			longest = max(longest, t.checkpoint.Size)
 		default:
 			v.find(Unverifiable, 0, t.checkpoint.Size, 0, "an outside checkpoint falls into what cannot be verified")
 		}
+	}
+	if longest > 0 {
+		v.find(Missing, v.next, longest, 0, "an outside checkpoint shows a longer log")
 	}
 }

@@ -139,7 +139,8 @@ func birth(opt Options, origin, cause string) ([]byte, error) {
 
 // Open opens the log in Dir for writing, after cutting a torn tail if there is one. It appends no record: the caller
 // reports the [Recovery] in one. Errors: [ErrNoLog], [ErrKey], disk.ErrLocked when another process has it,
-// wal.ErrSealed, wal.ErrSealKey, wal.ErrVersion, and wal.CorruptError, after which the files are as they were.
+// wal.ErrSealed, wal.ErrSealKey, wal.ErrVersion, wal.CorruptError, and what Options.Admit says; then the files are as
+// they were.
 func Open(opt Options) (*Log, Recovery, error) {
 	opt, err := opt.withDefaults()
 	if err != nil {
@@ -164,7 +165,7 @@ func Open(opt Options) (*Log, Recovery, error) {
 	}
 	var rec Recovery
 	l, err := start(opt, signer, func(r *Reader) (err error) {
-		rec, err = r.recover(opt.FS)
+		rec, err = r.recover(opt.FS, opt.Admit)
 		return err
 	})
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 
 // recover reads the directory for writing: strictly, cutting a torn tail of the last file, and leaving every file that
 // holds records closed and with a sidecar. The last signed checkpoint must be that of the tree that was read. Nothing
-// is changed before all was read and found good.
-func (r *Reader) recover(fsys disk.FS) (Recovery, error) {
+// but manifests and tiles, which are derived, is changed before all was read, found good and admitted.
+func (r *Reader) recover(fsys disk.FS, admit func(*Reader) error) (Recovery, error) {
 	r.tiles.FS = fsys
 	if err := r.loadSegments(fsys); err != nil {
 		return Recovery{}, err
@@ -40,6 +40,9 @@ func (r *Reader) recover(fsys disk.FS) (Recovery, error) {
 		return Recovery{}, &wal.CorruptError{File: walDir, Reason: "no record at all, not even the first"}
 	}
 	if err := r.checkHead(); err != nil {
+		return Recovery{}, err
+	}
+	if err := admit(r); err != nil {
 		return Recovery{}, err
 	}
 	for _, name := range covered {

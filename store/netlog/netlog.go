@@ -22,7 +22,8 @@
 // # Not guaranteed
 //
 //   - Whoever holds the signing key and the disk can rewrite history back to the last checkpoint that left the machine.
-//     Receipts and checkpoints kept elsewhere show that; give them to [Reader.Verify].
+//     Receipts and checkpoints kept elsewhere show that; give them to [Reader.Verify]. Package outside sends them there,
+//     and holds a start against them.
 //   - Reading the files on disk by root is not noticed.
 //   - A Wait that ends with an error says nothing about the record: it may be durable. Only a reply that leaves needs
 //     the record; a record whose reply did not leave does no harm.
@@ -105,6 +106,10 @@ type Options struct {
 	// Flushed is told of each commit: how many records it made durable, and how long write and flush took. It MUST be
 	// quick. Nil drops it.
 	Flushed func(records int, took time.Duration)
+	// Admit is asked by [Open] when the log was read and before anything of it is changed; an error refuses to open it.
+	// The Reader MUST not be used after it returned. Nil admits every log. Package outside asks checkpoints kept
+	// elsewhere.
+	Admit func(*Reader) error
 	// Predecessor is, for [Create], the last known checkpoint of the origin that the new one follows; zero is none.
 	Predecessor tree.Checkpoint
 }
@@ -152,6 +157,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if n := o.SegmentRecords; n%segment.FrameRecords != 0 || n/segment.FrameRecords > segment.MaxFrames {
 		return o, fmt.Errorf("netlog: a segment of %d records cannot be; whole frames of %d can", n, segment.FrameRecords)
+	}
+	if o.Admit == nil {
+		o.Admit = func(*Reader) error { return nil }
 	}
 	if o.Flushed == nil {
 		o.Flushed = func(int, time.Duration) {}

@@ -343,6 +343,49 @@ func TestCreateAndOpenRefuse(t *testing.T) {
 	}
 }
 
+// A log that is not admitted is as it was, torn tail and all; one that is admitted was read before it was asked about.
+func TestAdmit(t *testing.T) {
+	opt := options(t.TempDir())
+	l := create(t, opt)
+	fill(t, l, 1, 30)
+	closeLog(t, l)
+	wals, err := walNames(opt.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(wals[len(wals)-1], os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("torn"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	before, refusal := contents(t, opt.Dir), errors.New("no")
+	opt.Admit = func(r *Reader) error {
+		if r.Size() != 30 || r.Checkpoint() == nil {
+			t.Errorf("asked about %d records", r.Size())
+		}
+		return refusal
+	}
+	if _, _, err := Open(opt); !errors.Is(err, refusal) {
+		t.Fatalf("opened: %v", err)
+	}
+	after := contents(t, opt.Dir)
+	for name, content := range before {
+		if !bytes.Equal(after[name], content) {
+			t.Errorf("%s was changed", name)
+		}
+	}
+	if len(after) != len(before) {
+		t.Errorf("%d files, were %d", len(after), len(before))
+	}
+	refusal = nil
+	if _, rec := open(t, opt); rec.CutBytes != 4 || rec.Size != 30 {
+		t.Errorf("%+v", rec)
+	}
+}
+
 func TestBirth(t *testing.T) {
 	opt := options(filepath.Join(t.TempDir(), "log"))
 	opt.Predecessor = tree.Checkpoint{Origin: "node-1-00", Size: 77, Root: tree.Hash{3}}

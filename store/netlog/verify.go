@@ -202,10 +202,12 @@ type verification struct {
 	sound    bool // frontier is the tree of all records before next
 	stored   []tree.Hash
 	targets  []*target
-	known    uint64    // records before it were counted
-	sealed   uint64    // where the segments end that were verified
-	entered  bool      // a write-ahead file was begun
-	again    tree.Hash // root at sealed, where records before it stand in a write-ahead file, too
+	known    uint64               // records before it were counted
+	sealed   uint64               // where the segments end that were verified
+	entered  bool                 // a write-ahead file was begun
+	again    tree.Hash            // root at sealed, where records before it stand in a write-ahead file, too
+	bySize   map[uint64][]*target // by the sizes of the tree at which they say something
+	forked   bool                 // an outside checkpoint showed another history
 }
 
 // find adds a finding; one that goes on where the last one of its kind ended is joined to it.

@@ -126,6 +126,38 @@ func Cut(fsys FS, name string, size int64) error {
 	return f.Close()
 }
 
+// Append makes content durable behind what a file holds; a file that is missing is made, its folder never. It is for
+// files that one process writes. After an error the end of the file is unknown.
+func Append(fsys FS, name string, content []byte) error {
+	info, err := os.Stat(name)
+	missing := errors.Is(err, fs.ErrNotExist)
+	size := int64(0)
+	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("disk: %s is not a regular file", filepath.Base(name))
+	case err == nil:
+		size = info.Size()
+	case !missing:
+		return err
+	}
+	f, err := fsys.OpenFile(name, missing)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(content, size); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil || !missing {
+		return err
+	}
+	return fsys.SyncDir(filepath.Dir(name))
+}
+
 // Pending is a file that is being written under a temporary name.
 type Pending struct {
 	File

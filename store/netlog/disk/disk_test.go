@@ -148,3 +148,25 @@ func TestMakeDir(t *testing.T) {
 		t.Error("a file passes for a directory")
 	}
 }
+
+// Append makes a file, adds to it, and makes neither a folder nor anything else than a file.
+func TestAppend(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "a")
+	for range 3 {
+		if err := disk.Append(disk.OS(), name, []byte("abc")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := os.ReadFile(name); err != nil || string(b) != "abcabcabc" {
+		t.Errorf("%q, %v", b, err)
+	}
+	for _, wrong := range []string{dir, filepath.Join(dir, "missing", "a")} {
+		if err := disk.Append(disk.OS(), wrong, []byte("abc")); err == nil {
+			t.Errorf("appended to %s", wrong)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "missing")); err == nil {
+		t.Error("a folder was made")
+	}
+}

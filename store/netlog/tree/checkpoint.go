@@ -111,6 +111,7 @@ type Verifier struct {
 	known  note.Verifiers
 	origin string
 	key    string
+	hash   uint32
 }
 
 // NewVerifier reads a verifier key, as [Signer.Key] gives it.
@@ -120,7 +121,7 @@ func NewVerifier(key string) (Verifier, error) {
 	if err != nil {
 		return Verifier{}, fmt.Errorf("tree: malformed verifier key: %w", err)
 	}
-	return Verifier{note.VerifierList(v), v.Name(), key}, nil
+	return Verifier{note.VerifierList(v), v.Name(), key, v.KeyHash()}, nil
 }
 
 // Origin returns the origin whose checkpoints v verifies.
@@ -128,6 +129,9 @@ func (v Verifier) Origin() string { return v.origin }
 
 // Key returns the verifier key.
 func (v Verifier) Key() string { return v.key }
+
+// KeyHash returns the four bytes by which a signature line says that it is of this key.
+func (v Verifier) KeyHash() uint32 { return v.hash }
 
 // Open verifies a signed checkpoint and returns it. Errors: [ErrUnknownKey] when the key's owner did not sign it or it
 // is of another origin, [ErrSignature], [ErrCheckpoint].
