@@ -1,0 +1,127 @@
+package outside
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// flaky notes when it was asked to send what, and fails while told to.
+type flaky struct {
+	fail  atomic.Bool
+	begun time.Time
+	at    []time.Duration
+	notes []string
+}
+
+func (f *flaky) send(_ context.Context, note []byte) error {
+	f.at = append(f.at, time.Since(f.begun))
+	if f.fail.Load() {
+		return errors.New("down")
+	}
+	f.notes = append(f.notes, string(note))
+	return nil
+}
+
+func (f *flaky) read(context.Context, func(io.Reader) (bool, error)) error { return errWriteOnly }
+
+func sending(f carrier, note *atomic.Value, every time.Duration) (*Sender, func() string) {
+	logger, said := quiet()
+	s := NewSender(SenderOptions{
+		Targets: []*Target{{Number: 1, Kind: File, carrier: f}}, Newest: func() []byte { return []byte(note.Load().(string)) },
+		Every: every, Now: time.Now, Logger: logger,
+	})
+	return s, said.String
+}
+
+// What is newest is sent at once, then every so often where it is another one, and at the end.
+func TestSender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var newest atomic.Value
+		newest.Store("one")
+		f := &flaky{begun: time.Now()}
+		s, said := sending(f, &newest, time.Minute)
+		s.Start()
+		time.Sleep(90 * time.Second)
+		newest.Store("two")
+		time.Sleep(5 * time.Minute)
+		newest.Store("three")
+		if at := s.Lines[0].Sent(); !at.Equal(f.begun.Add(2 * time.Minute)) {
+			t.Errorf("sent last at %v", at.Sub(f.begun))
+		}
+		s.Close(t.Context())
+		s.Close(t.Context())
+		if got := strings.Join(f.notes, " "); got != "one two three" || len(f.at) != 3 || f.at[1] != 2*time.Minute {
+			t.Errorf("sent %q at %v", got, f.at)
+		}
+		if s.Lines[0].Failures() != 0 || said() != "" {
+			t.Errorf("said %s", said())
+		}
+	})
+}
+
+// A target that fails is tried again, ever more rarely, and the operator is told once an hour.
+func TestSenderBacksOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var newest atomic.Value
+		newest.Store("one")
+		f := &flaky{begun: time.Now()}
+		f.fail.Store(true)
+		s, said := sending(f, &newest, 10*time.Second)
+		s.Start()
+		time.Sleep(26 * time.Second)
+		want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 25 * time.Second}
+		if len(f.at) != len(want) {
+			t.Fatalf("tried at %v", f.at)
+		}
+		for i := range want {
+			if f.at[i] != want[i] {
+				t.Errorf("tried at %v, want %v", f.at, want)
+			}
+		}
+		time.Sleep(59 * time.Minute)
+		if n := strings.Count(said(), "could not be sent"); n != 1 {
+			t.Errorf("said %d times within an hour", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := strings.Count(said(), "could not be sent"); n != 2 {
+			t.Errorf("said %d times in an hour", n)
+		}
+		if n := s.Lines[0].Failures(); n != uint64(len(f.at)) || !s.Lines[0].Sent().IsZero() {
+			t.Errorf("%d failures of %d attempts", n, len(f.at))
+		}
+		newest.Store("two")
+		f.fail.Store(false)
+		time.Sleep(10 * time.Second)
+		if strings.Join(f.notes, " ") != "two" || !strings.Contains(said(), "arrive again") {
+			t.Errorf("sent %v, said %s", f.notes, said())
+		}
+		s.Close(t.Context())
+	})
+}
+
+// A stop waits for a target that hangs as long as it is told to, and says that the last checkpoint did not leave.
+func TestSenderStopIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var newest atomic.Value
+		newest.Store("one")
+		s, said := sending(stuck{}, &newest, time.Minute)
+		s.Start()
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		s.Close(ctx)
+		if took := time.Since(begun); took != 5*time.Second {
+			t.Errorf("took %v", took)
+		}
+		time.Sleep(time.Minute) // what was under way ends
+		if s.Lines[0].Failures() == 0 || !strings.Contains(said(), "could not be sent") {
+			t.Errorf("said %s", said())
+		}
+	})
+}
