@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -187,6 +188,40 @@ func TestVerifyRewrittenHistory(t *testing.T) {
 		if rep.Whole() || rep.Findings[0].Verdict != Tampered || rep.Anchored() {
 			t.Errorf("evidence %d: %v", i, rep)
 		}
+	}
+}
+
+// TestVerifyManyCheckpoints: a checkpoint a minute says the same as one, once.
+func TestVerifyManyCheckpoints(t *testing.T) {
+	opt, _, _ := verified(t, sealing)
+	id, err := readIdentity(opt.Dir)
+	must(t, err)
+	signer, err := tree.NewSigner(id.Origin, signing)
+	must(t, err)
+	many := func(first int) (outside []Evidence) {
+		var f tree.Frontier
+		for n := range 40 {
+			b := fmt.Appendf(nil, "another record %d", n)
+			if n < first {
+				r, err := OpenReader(ReaderOptions{Dir: opt.Dir, SealKey: opt.SealKey})
+				must(t, err)
+				b, err = r.Get(t.Context(), uint64(n))
+				must(t, errors.Join(err, r.Close()))
+			}
+			f.Append(tree.LeafHash(b), nil)
+			note, err := signer.Sign(f.Size(), f.Root())
+			must(t, err)
+			outside = append(outside, Evidence{Checkpoint: note})
+		}
+		return outside
+	}
+	rep := report(t, opt, many(20)...)
+	if len(rep.Findings) != 2 || rep.Anchors != 20 || rep.Findings[0].Verdict != Tampered || rep.Findings[0].To != 21 ||
+		rep.Findings[1].Verdict != Missing || rep.Findings[1].From != 30 || rep.Findings[1].To != 40 {
+		t.Errorf("%v", rep)
+	}
+	if rep := report(t, opt, many(30)[:30]...); !rep.Whole() || rep.Anchors != 30 {
+		t.Errorf("%v", rep)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -234,23 +233,11 @@ func TestLongFile(t *testing.T) {
 	other := newHistory(t, "node1-fedcba9876543210", 1).grow(20, "b")
 	block := append(other.note(), '\n')
 	write(t, path, append(append(old.note(), '\n'), bytes.Repeat(block, tail/len(block)+3)...))
+	send(t, target, other.grow(25, "b").note())
 	err, _ := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(9, "a"), target)
 	wantRefused(t, err, Behind, 10, 9)
-	err, _ = check(t, newHistory(t, "node1-fedcba9876543210", 1).grow(19, "b"), target)
-	wantRefused(t, err, Behind, 20, 19)
-}
-
-// stuck is a target that never answers, until it is let go.
-type stuck struct{ held chan struct{} }
-
-func (s stuck) send(ctx context.Context, _ []byte) error {
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-func (s stuck) read(ctx context.Context, _ func(io.Reader) (bool, error)) error {
-	<-ctx.Done()
-	return ctx.Err()
+	err, _ = check(t, newHistory(t, "node1-fedcba9876543210", 1).grow(24, "b"), target)
+	wantRefused(t, err, Behind, 25, 24)
 }
 
 // A file system that hangs holds one goroutine, and everybody else is told in time.

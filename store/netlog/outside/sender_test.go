@@ -30,6 +30,16 @@ func (f *flaky) send(_ context.Context, note []byte) error {
 
 func (f *flaky) read(context.Context, func(io.Reader) (bool, error)) error { return errWriteOnly }
 
+// stuck is a target that never answers, whatever its caller's time, until it is let go.
+type stuck struct{ held chan struct{} }
+
+func (s stuck) send(context.Context, []byte) error {
+	<-s.held
+	return errors.New("too late")
+}
+
+func (s stuck) read(context.Context, func(io.Reader) (bool, error)) error { return errWriteOnly }
+
 func sending(f carrier, note *atomic.Value, every time.Duration) (*Sender, func() string) {
 	logger, said := quiet()
 	s := NewSender(SenderOptions{
@@ -105,13 +115,15 @@ func TestSenderBacksOff(t *testing.T) {
 	})
 }
 
-// A stop waits for a target that hangs as long as it is told to, and says that the last checkpoint did not leave.
+// A stop waits for a target that hangs as long as it is told to.
 func TestSenderStopIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var newest atomic.Value
 		newest.Store("one")
-		s, said := sending(stuck{}, &newest, time.Minute)
+		hangs := stuck{make(chan struct{})}
+		s, said := sending(hangs, &newest, time.Minute)
 		s.Start()
+		time.Sleep(time.Second)
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
@@ -119,7 +131,8 @@ func TestSenderStopIsBounded(t *testing.T) {
 		if took := time.Since(begun); took != 5*time.Second {
 			t.Errorf("took %v", took)
 		}
-		time.Sleep(time.Minute) // what was under way ends
+		close(hangs.held)
+		synctest.Wait()
 		if s.Lines[0].Failures() == 0 || !strings.Contains(said(), "could not be sent") {
 			t.Errorf("said %s", said())
 		}
