@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
@@ -116,6 +117,11 @@ func checkFiles(c *config.Config) (wrong []error) {
 	}
 	_, err := forwardTLS(&c.Log.Forward)
 	wrong = append(wrong, err)
+	// Whether they can be reached is for the server's start to say: it may be checked elsewhere than on the server.
+	if _, err := c.Outside(); err == nil {
+		_, err = openTargets(c, time.Now)
+		wrong = append(wrong, err)
+	}
 	return wrong
 }
 

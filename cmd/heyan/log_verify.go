@@ -34,10 +34,12 @@ server does it on its own log. With them nothing is called: the verifier key the
 from a safer place than the log.
 
 Findings are TAMPERED, MISSING or UNVERIFIABLE. Exit code 0 means whole: nothing was found. Whether the keeper of the
-signing key rewrote history as a whole can only be told by checkpoints that left the machine: give them by --checkpoint.`,
+signing key rewrote history as a whole can only be told by checkpoints that left the machine: give them by --checkpoint.
+A file of many, such as log.checkpoints_to makes, is taken as it is: each of them has to agree. What it holds of other
+logs is left out.`,
 		Example: `  heyan log verify
   heyan log verify --file log.jsonl --key node1.vkey --checkpoint 2026-11-01.checkpoint
-  heyan log verify --dir /var/lib/heyan/log --key node1.vkey --seal-key seal.key`,
+  heyan log verify --dir /var/lib/heyan/log --key node1.vkey --seal-key seal.key --checkpoint /mnt/elsewhere/heyan.checkpoints`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.proveLog(cmd.Context(), p) },
 	}
@@ -46,28 +48,29 @@ signing key rewrote history as a whole can only be told by checkpoints that left
 	flags.StringVar(&p.dir, "dir", "", "verify this log directory")
 	flags.StringVar(&p.key, "key", "", "verifier key of the log, or a file that holds it")
 	flags.StringVar(&p.sealKey, "seal-key", "", "with --dir: file of the key that opens sealed records")
-	flags.StringSliceVar(&p.checkpoints, "checkpoint", nil, "file of a checkpoint that was kept elsewhere; repeatable")
+	flags.StringSliceVar(&p.checkpoints, "checkpoint", nil, "file of checkpoints that were kept elsewhere, one or many; repeatable")
 	cmd.MarkFlagsMutuallyExclusive("file", "dir")
 	return cmd
 }
 
 func (a *app) proveLog(ctx context.Context, p *proving) error {
-	var notes [][]byte
-	for _, path := range p.checkpoints {
-		note, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		notes = append(notes, note)
+	kept, err := readKept(p.checkpoints)
+	if err != nil {
+		return err
 	}
 	switch {
 	case p.file != "":
-		return a.proveFile(p, notes)
+		return a.proveFile(p, kept)
 	case p.dir != "":
-		return a.proveDir(ctx, p, notes)
+		return a.proveDir(ctx, p, kept)
 	}
 	if p.key != "" || p.sealKey != "" {
 		return usageError("--key and --seal-key are for --file and --dir", "")
+	}
+	notes := a.evidence(kept, lastOrigin(kept))
+	if few := spread(notes, maxAsked); len(few) < len(notes) {
+		a.note("a server takes %d checkpoints: %d of %d are sent, the newest among them; --file and --dir take all", maxAsked, len(few), len(notes))
+		notes = few
 	}
 	// Without --timeout: it takes as long as the log is.
 	return a.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error {
@@ -79,7 +82,7 @@ func (a *app) proveLog(ctx context.Context, p *proving) error {
 	})
 }
 
-func (a *app) proveFile(p *proving, notes [][]byte) error {
+func (a *app) proveFile(p *proving, kept []keptFile) error {
 	if p.key == "" {
 		return usageError("--file needs --key", "a key that stands in the file would prove nothing; an auditor reads keys by: heyan log origins")
 	}
@@ -87,6 +90,7 @@ func (a *app) proveFile(p *proving, notes [][]byte) error {
 	if err != nil {
 		return err
 	}
+	notes := a.evidence(kept, key.Origin())
 	answer, err := saved.Verify(func() (io.ReadCloser, error) { return os.Open(p.file) }, p.file, key, notes)
 	if errors.Is(err, saved.ErrSelection) {
 		return usageError(p.file+": "+err.Error(), "what it shows is what its leaves say; to prove a whole log, save it without filter: heyan log list --save FILE")
@@ -97,7 +101,7 @@ func (a *app) proveFile(p *proving, notes [][]byte) error {
 	return a.printProof(answer, len(notes))
 }
 
-func (a *app) proveDir(ctx context.Context, p *proving, notes [][]byte) error {
+func (a *app) proveDir(ctx context.Context, p *proving, kept []keptFile) error {
 	options := netlog.ReaderOptions{Dir: p.dir}
 	if p.key != "" {
 		key, err := verifierKey(p.key)
@@ -120,6 +124,7 @@ func (a *app) proveDir(ctx context.Context, p *proving, notes [][]byte) error {
 		return err
 	}
 	defer log.Close()
+	notes := a.evidence(kept, log.Origin())
 	evidence := make([]netlog.Evidence, len(notes))
 	for i, note := range notes {
 		evidence[i].Checkpoint = note

@@ -18,6 +18,7 @@ import (
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/disk"
+	"github.com/heyan-project/heyan/store/netlog/outside"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
 
@@ -91,9 +92,30 @@ func intact(options netlog.Options, known tree.Checkpoint) bool {
 	return reader.Damage() == nil && reader.Size() >= known.Size && (known.Origin == "" || known.Origin == reader.Origin())
 }
 
-// predecessor is the last known checkpoint of the origin that the store knows as this node's, from the store or from the
-// directory, whichever is newer. Where it has none of it, it is that of the directory. The zero Checkpoint is none.
+// predecessor is the last known checkpoint of the origin that the store knows as this node's: from the store, the
+// directory, or where checkpoints were sent to, whichever is newest. The zero Checkpoint is none.
 func (s *state) predecessor(ctx context.Context, options netlog.Options) (tree.Checkpoint, error) {
+	here, err := s.predecessorHere(ctx, options)
+	if err != nil || here.Origin == "" {
+		return here, err
+	}
+	signer, err := tree.NewSigner(here.Origin, options.SigningKey)
+	if err != nil {
+		return here, err
+	}
+	verifier, err := tree.NewVerifier(signer.Key())
+	if err != nil {
+		return here, err
+	}
+	// What was sent elsewhere stands against an equal one that lies here: it is what others have seen.
+	if there := outside.Newest(ctx, s.targets, verifier); there.Size > 0 && there.Size >= here.Size {
+		return there, nil
+	}
+	return here, nil
+}
+
+// predecessorHere is the same of what lies on this machine. Where the store has none, it is that of the directory.
+func (s *state) predecessorHere(ctx context.Context, options netlog.Options) (tree.Checkpoint, error) {
 	origin := ""
 	kept, err := store.TableOf[place](s.store, store.Deployments).Get(ctx, placeID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -133,7 +133,7 @@ func TestForeignLogIsRefused(t *testing.T) {
 	s, err := openData(t.Context(), h.Config, false, slog.New(slog.DiscardHandler))
 	h.must(err)
 	h.must(os.RemoveAll(s.logDir()))
-	h.must(s.openLog(true))
+	h.must(s.openLog(t.Context(), true))
 	h.must(errors.Join(s.keepPlace(t.Context()), s.close()))
 	if err := h.start(nil); !errors.Is(err, server.ErrForeignLog) {
 		t.Errorf("started: %v", err)

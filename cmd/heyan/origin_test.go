@@ -77,7 +77,7 @@ func (h *home) start(between func(*instance)) error {
 func (h *home) log(within func(*state)) {
 	h.t.Helper()
 	s := &state{config: h.Config, logger: slog.New(slog.DiscardHandler), now: time.Now}
-	h.must(s.openLog(false))
+	h.must(s.openLog(h.t.Context(), false))
 	within(s)
 	h.must(s.close())
 }

@@ -78,7 +78,7 @@ func (a *app) serve(ctx context.Context, path string, acceptOlderStore uint64) e
 		if member := refusedKey(c, err); member != "" {
 			a.refusedConfig(path, member)
 		}
-		return err
+		return contradicted(err, path)
 	}
 	opened := s.log.Size()
 	s.acceptOlderStore = acceptOlderStore
@@ -121,6 +121,9 @@ func (i *instance) announce(logger *slog.Logger) {
 	logger.Info("serving", "address", i.address(), "status", i.statusAt.Addr().String(), "origin", i.log.Origin(), "log_key", i.log.Key(),
 		"records", i.log.Size(), "suite", i.keys.Suite(), "region", i.config.Region, "production", i.config.Production,
 		"gc_percent", i.config.Runtime.GCPercent, "memory_limit", debug.SetMemoryLimit(-1), "stream_workers", i.config.Runtime.StreamWorkers)
+	if i.config.Production && len(i.targets) == 0 {
+		logger.Warn("no checkpoint leaves this machine: that log and store are rewritten, or put back together, cannot be noticed here", "configure", "log.checkpoints_to")
+	}
 	if i.recovery.CutBytes > 0 {
 		logger.Warn("a torn tail was cut from the network log", "file", filepath.Base(i.recovery.File), "offset", i.recovery.Offset, "bytes", i.recovery.CutBytes)
 	}
@@ -166,12 +169,14 @@ func (a *app) refusedConfig(path, member string) {
 	if err != nil {
 		return
 	}
+	ctx := context.Background()
 	s := &state{config: c, logger: slog.New(slog.NewTextHandler(io.Discard, nil)), now: a.Now}
-	if s.openLog(false) != nil {
+	s.targets, _ = openTargets(c, a.Now) // they may be what was refused
+	if s.openLog(ctx, false) != nil {
 		return
 	}
 	defer func() { _ = s.close() }()
-	ctx, j := context.Background(), s.offlineJournal()
+	j := s.offlineJournal()
 	if err := server.Recovered(ctx, s.log, s.recovery, j); err != nil {
 		a.note("the unclean stop before could not be written to the network log: %v", err)
 		return
@@ -217,7 +222,7 @@ func (d *developmentServer) run(ctx context.Context, a *app) error {
 	logger := slog.New(slog.NewTextHandler(a.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	s, err := openState(ctx, c, false, logger)
 	if err != nil {
-		return err
+		return contradicted(err, filepath.Join(home, "heyan.yaml"))
 	}
 	opened := s.log.Size()
 	s.acceptOlderStore = d.acceptOlderStore

@@ -34,6 +34,7 @@ import (
 	"github.com/heyan-project/heyan/store/embedded"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/forward"
+	"github.com/heyan-project/heyan/store/netlog/outside"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/dataset"
@@ -54,6 +55,7 @@ type state struct {
 	catalogue *product.Catalogue
 	log       *netlog.Log
 	recovery  netlog.Recovery
+	targets   []*outside.Target // of checkpoints
 	store     *embedded.Store
 	directory *directory.Directory
 	metrics   *telemetry.Metrics
@@ -70,11 +72,11 @@ func openState(ctx context.Context, c *config.Config, create bool, logger *slog.
 		return nil, err
 	}
 	if create {
-		if err = s.openLog(true); err == nil {
+		if err = s.openLog(ctx, true); err == nil {
 			err = s.keepPlace(ctx)
 		}
 	} else if err = s.checkPlace(ctx); err == nil {
-		err = s.openLog(false)
+		err = s.openLog(ctx, false)
 	}
 	if err == nil {
 		s.directory, err = directory.Open(ctx, s.store)
@@ -108,6 +110,9 @@ func openData(ctx context.Context, c *config.Config, create bool, logger *slog.L
 	if s.metrics, err = newMetrics(s.catalogue); err != nil {
 		return s, err
 	}
+	if s.targets, err = openTargets(c, s.now); err != nil {
+		return s, err
+	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return s, err
 	}
@@ -135,7 +140,7 @@ func (s *state) logOptions() (netlog.Options, error) {
 	return options, err
 }
 
-func (s *state) openLog(create bool) error {
+func (s *state) openLog(ctx context.Context, create bool) error {
 	options, err := s.logOptions()
 	if err != nil {
 		return err
@@ -144,6 +149,7 @@ func (s *state) openLog(create bool) error {
 		s.log, err = netlog.Create(options, "first-start")
 		return err
 	}
+	options.Admit = s.admit(ctx)
 	s.log, s.recovery, err = netlog.Open(options)
 	if errors.Is(err, netlog.ErrNoLog) {
 		return fmt.Errorf("%w: %s: a log is never begun anew in place of a missing one; put it back, or begin a new origin: heyan init --new-origin lost --config FILE", err, options.Dir)
@@ -276,6 +282,7 @@ type instance struct {
 	listener net.Listener
 	status   *http.Server
 	statusAt net.Listener
+	sender   *outside.Sender
 	tracing  func(context.Context) error
 	served   chan error
 }
@@ -295,8 +302,9 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	if err != nil {
 		return nil, err
 	}
-	i := &instance{state: s, forward: forwarder, tracing: stopTracing, served: make(chan error, 1)}
-	if err := s.watch(forwarder); err != nil {
+	sender := s.sending()
+	i := &instance{state: s, forward: forwarder, sender: sender, tracing: stopTracing, served: make(chan error, 1)}
+	if err := s.watch(forwarder, sender); err != nil {
 		i.stopForward(ctx)
 		return nil, err
 	}
@@ -333,11 +341,12 @@ func newMetrics(catalogue *product.Catalogue) (*telemetry.Metrics, error) {
 }
 
 // watch adds what is read at each scrape.
-func (s *state) watch(f *forward.Forwarder) error {
+func (s *state) watch(f *forward.Forwarder, sender *outside.Sender) error {
 	return s.metrics.Watch(telemetry.State{
 		LogQueue: s.log.Queued, LogSize: s.log.Size, LogHealthy: func() bool { return s.log.Healthy() == nil },
 		ClaimsOpen: s.store.Claims, LogForward: forwardState(f),
 		StoreHealthy: func() bool { return s.store.Healthy() == nil }, CertificateExpiry: s.certificateExpiry(), Now: s.now,
+		Checkpoints: checkpointSeries(sender),
 	})
 }
 
@@ -375,6 +384,7 @@ func (i *instance) listen() (err error) {
 	i.status = telemetry.HTTPServer(i.metrics.Handler(i.server, false))
 	go func() { _ = i.status.Serve(i.statusAt) }()
 	go func() { i.served <- i.server.Serve(i.listener) }()
+	i.sender.Start()
 	return nil
 }
 
@@ -384,6 +394,7 @@ func (i *instance) stop(ctx context.Context) error {
 	// The store's newest checkpoint covers the record of the stop: whatever is cut off now, the next start notices.
 	err = errors.Join(err, server.KeepOrigin(ctx, i.log, i.store))
 	i.stopForward(ctx)
+	i.sendLast(ctx)
 	err = errors.Join(err, i.status.Close(), i.tracing(ctx), <-i.served)
 	return errors.Join(err, i.close())
 }

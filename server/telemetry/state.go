@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,6 +19,16 @@ type State struct {
 	// CertificateExpiry is when the server's own certificate ends, and Now the clock it is compared with.
 	CertificateExpiry func() time.Time
 	Now               func() time.Time
+	Checkpoints       []CheckpointTarget // where the log's checkpoints are sent
+}
+
+// CheckpointTarget is one place that the log's checkpoints are sent to. Its number and kind are labels; its address may
+// be a secret, and is none.
+type CheckpointTarget struct {
+	Number   int
+	Kind     string
+	Sent     func() time.Time // when one arrived last; the zero time = not since the start
+	Failures func() uint64
 }
 
 // Forwarding is how far a collector is with the network log.
@@ -63,6 +74,9 @@ func (m *Metrics) Watch(s State) error {
 			return s.CertificateExpiry().Sub(s.Now()).Seconds()
 		})
 	}
+	for _, t := range s.Checkpoints {
+		watchTarget(&r, t)
+	}
 	return r.err
 }
 
@@ -83,4 +97,17 @@ func (r *registrar) forwarding(read func() Forwarding) {
 		}
 		return 0
 	})
+}
+
+func watchTarget(r *registrar, t CheckpointTarget) {
+	labels := prometheus.Labels{"target": strconv.Itoa(t.Number), "kind": t.Kind}
+	r.counterOrGauge(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "heyan_log_checkpoint_sent_timestamp_seconds",
+		Help: "When a checkpoint of the network log last arrived elsewhere; 0 where none has since the start.", ConstLabels: labels}, func() float64 {
+		if at := t.Sent(); !at.IsZero() {
+			return float64(at.UnixMilli()) / 1000
+		}
+		return 0
+	}))
+	r.counterOrGauge(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "heyan_log_checkpoint_failures_total",
+		Help: "Attempts to send a checkpoint of the network log elsewhere that failed.", ConstLabels: labels}, func() float64 { return float64(t.Failures()) }))
 }

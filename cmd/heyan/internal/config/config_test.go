@@ -65,6 +65,12 @@ func TestRefused(t *testing.T) {
 		"a CA of no collector":         {good + "log: {forward: {ca: ca.pem}}\n", "log.forward.address is missing"},
 		"no lag at all":                {good + "log: {forward: {address: \"a:6514\", max_lag: 0}}\n", "log.forward.max_lag"},
 		"a position in the log":        {good + "log: {forward: {address: \"a:6514\", position: data/log/p}}\n", "log.forward.position lies inside the log"},
+		"checkpoints in plain":         {good + "log: {checkpoints_to: [\"syslog://secret:514\"]}\n", "log.checkpoints_to, target 1: syslog goes over TLS only"},
+		"checkpoints by plain HTTP":    {good + "log: {checkpoints_to: [\"https://a\", \"http://secret/x\"]}\n", "log.checkpoints_to, target 2: http://"},
+		"checkpoints into the data":    {good + "log: {checkpoints_to: [\"file:///etc/heyan/data/secret\"]}\n", "log.checkpoints_to, target 1 lies inside data_dir"},
+		"checkpoints twice":            {good + "log: {checkpoints_to: [\"https://secret\", \"https://secret\"]}\n", "target 2: named twice"},
+		"too many checkpoint targets":  {good + "log: {checkpoints_to: [a, b, c, d, e, f, g, h, i]}\n", "at most 8"},
+		"checkpoints once a day":       {good + "log: {checkpoints_every: 24h}\n", "log.checkpoints_every: 1s to 1h"},
 		"a near miss":                  {good + "lissten: localhost:1\n", "line 7: unknown member lissten (did you mean listen?)"},
 		"a nested near miss":           {good + "log: {file_sise: 1048576}\n", "line 7: unknown member file_sise (did you mean file_size?)"},
 		"no near miss":                 {good + "log: {plaintext: 1048576}\n", "line 7: unknown member plaintext"},
@@ -87,7 +93,7 @@ func TestRefused(t *testing.T) {
 		"an address without a port":    {good + "listen: localhost\n", "listen"},
 	} {
 		_, err := config.Parse([]byte(c.text), "/etc/heyan")
-		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "yaml:") || strings.Contains(err.Error(), "config.") {
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "yaml:") || strings.Contains(err.Error(), "config.") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

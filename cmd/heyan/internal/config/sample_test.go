@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
@@ -84,7 +85,7 @@ func TestSampleDefaults(t *testing.T) {
 		"tls.min_version": {c.TLS.MinVersion, d.TLS.MinVersion}, "log": {c.Log, d.Log}, "limits": {c.Limits, d.Limits}, "runtime": {c.Runtime, d.Runtime},
 		"reflection": {c.Reflection, d.Reflection},
 	} {
-		if pair[0] != pair[1] {
+		if fmt.Sprint(pair[0]) != fmt.Sprint(pair[1]) {
 			t.Errorf("%s: the sample has %v, the default is %v", name, pair[0], pair[1])
 		}
 	}
