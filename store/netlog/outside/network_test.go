@@ -84,7 +84,7 @@ func TestEndpoint(t *testing.T) {
 	e := newEndpoint(t)
 	target := open(t, e.line())[0]
 	h := newHistory(t, "node1-0123456789abcdef", 1).grow(20, "a")
-	if _, doubts := check(t, h, target); len(doubts) != 1 || !errors.Is(doubts[0], ErrNone) {
+	if doubts, _ := check(t, h, target); len(doubts) != 1 || !errors.Is(doubts[0], ErrNone) {
 		t.Errorf("an endpoint that has none: %v", doubts)
 	}
 	send(t, target, h.note())
@@ -92,10 +92,10 @@ func TestEndpoint(t *testing.T) {
 	if !bytes.Equal(e.kept, h.note()) || r.URL.String() != "/keep/hidden-path" || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("%v has %q", r.URL, e.kept)
 	}
-	if err, doubts := check(t, h, target); err != nil || len(doubts) > 0 {
+	if doubts, err := check(t, h, target); err != nil || len(doubts) > 0 {
 		t.Errorf("%v, %v", err, doubts)
 	}
-	err, _ := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(19, "a"), target)
+	_, err := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(19, "a"), target)
 	wantRefused(t, err, Behind, 20, 19)
 }
 
@@ -110,7 +110,7 @@ func TestEndpointFails(t *testing.T) {
 		if err == nil {
 			t.Fatalf("%s: sent", why)
 		}
-		_, doubts := check(t, h, target)
+		doubts, _ := check(t, h, target)
 		for _, err := range append(doubts, err) {
 			if strings.Contains(err.Error(), "hidden-path") || strings.Contains(err.Error(), secret) {
 				t.Errorf("%s: says %q", why, err)
@@ -199,7 +199,7 @@ func TestSyslog(t *testing.T) {
 			t.Errorf("%q, %v", note, err)
 		}
 	}
-	if err, doubts := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(1, "a"), target); err != nil || len(doubts) > 0 {
+	if doubts, err := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(1, "a"), target); err != nil || len(doubts) > 0 {
 		t.Errorf("it cannot be read: %v, %v", err, doubts)
 	}
 }

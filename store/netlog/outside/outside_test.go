@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,10 +77,10 @@ func open(t *testing.T, lines ...string) []*Target {
 }
 
 // check holds the log against targets, and returns what was refused and which targets said nothing.
-func check(t *testing.T, log Log, targets ...*Target) (err error, doubts []error) {
+func check(t *testing.T, log Log, targets ...*Target) (doubts []error, err error) {
 	t.Helper()
 	err = Check(t.Context(), targets, log, func(_ *Target, err error) { doubts = append(doubts, err) })
-	return err, doubts
+	return doubts, err
 }
 
 // wantRefused wants exactly one refusal.
@@ -149,7 +148,7 @@ func TestCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			target, _ := fileTarget(t)
 			send(t, target, c.there...)
-			err, doubts := check(t, c.here, target)
+			doubts, err := check(t, c.here, target)
 			if c.reason != 0 {
 				wantRefused(t, err, c.reason, c.size, c.here.Size())
 			} else if err != nil {
@@ -211,7 +210,7 @@ func TestFile(t *testing.T) {
 	if err := os.Remove(path); err != nil { // as a crash may leave it
 		t.Fatal(err)
 	}
-	err, _ := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(5, "a"), target)
+	_, err := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(5, "a"), target)
 	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.There == 0 {
 		t.Errorf("the file before is not read: %v", err)
@@ -234,9 +233,9 @@ func TestLongFile(t *testing.T) {
 	block := append(other.note(), '\n')
 	write(t, path, append(append(old.note(), '\n'), bytes.Repeat(block, tail/len(block)+3)...))
 	send(t, target, other.grow(25, "b").note())
-	err, _ := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(9, "a"), target)
+	_, err := check(t, newHistory(t, "node1-0123456789abcdef", 1).grow(9, "a"), target)
 	wantRefused(t, err, Behind, 10, 9)
-	err, _ = check(t, newHistory(t, "node1-fedcba9876543210", 1).grow(24, "b"), target)
+	_, err = check(t, newHistory(t, "node1-fedcba9876543210", 1).grow(24, "b"), target)
 	wantRefused(t, err, Behind, 25, 24)
 }
 
@@ -255,10 +254,4 @@ func TestFileThatHangs(t *testing.T) {
 	if err := f.bounded(t.Context(), func() error { return nil }); err != nil || entered != 1 {
 		t.Errorf("%v after %d attempts went in", err, entered)
 	}
-}
-
-// quiet is a logger whose lines can be counted.
-func quiet() (*slog.Logger, *bytes.Buffer) {
-	var b bytes.Buffer
-	return slog.New(slog.NewTextHandler(&b, nil)), &b
 }

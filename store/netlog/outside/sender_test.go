@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -15,11 +18,21 @@ import (
 type flaky struct {
 	fail  atomic.Bool
 	begun time.Time
+	mu    sync.Mutex
 	at    []time.Duration
 	notes []string
 }
 
+// asked returns when it was asked, and what arrived.
+func (f *flaky) asked() (at []time.Duration, notes string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.at), strings.Join(f.notes, " ")
+}
+
 func (f *flaky) send(_ context.Context, note []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.at = append(f.at, time.Since(f.begun))
 	if f.fail.Load() {
 		return errors.New("down")
@@ -29,6 +42,24 @@ func (f *flaky) send(_ context.Context, note []byte) error {
 }
 
 func (f *flaky) read(context.Context, func(io.Reader) (bool, error)) error { return errWriteOnly }
+
+// notepad is what the operator is told.
+type notepad struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (n *notepad) Write(b []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.text.Write(b)
+}
+
+func (n *notepad) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.text.String()
+}
 
 // stuck is a target that never answers, whatever its caller's time, until it is let go.
 type stuck struct{ held chan struct{} }
@@ -41,10 +72,10 @@ func (s stuck) send(context.Context, []byte) error {
 func (s stuck) read(context.Context, func(io.Reader) (bool, error)) error { return errWriteOnly }
 
 func sending(f carrier, note *atomic.Value, every time.Duration) (*Sender, func() string) {
-	logger, said := quiet()
+	said := &notepad{}
 	s := NewSender(SenderOptions{
 		Targets: []*Target{{Number: 1, Kind: File, carrier: f}}, Newest: func() []byte { return []byte(note.Load().(string)) },
-		Every: every, Now: time.Now, Logger: logger,
+		Every: every, Now: time.Now, Logger: slog.New(slog.NewTextHandler(said, nil)),
 	})
 	return s, said.String
 }
@@ -58,16 +89,18 @@ func TestSender(t *testing.T) {
 		s, said := sending(f, &newest, time.Minute)
 		s.Start()
 		time.Sleep(90 * time.Second)
+		synctest.Wait()
 		newest.Store("two")
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		newest.Store("three")
 		if at := s.Lines[0].Sent(); !at.Equal(f.begun.Add(2 * time.Minute)) {
 			t.Errorf("sent last at %v", at.Sub(f.begun))
 		}
 		s.Close(t.Context())
 		s.Close(t.Context())
-		if got := strings.Join(f.notes, " "); got != "one two three" || len(f.at) != 3 || f.at[1] != 2*time.Minute {
-			t.Errorf("sent %q at %v", got, f.at)
+		if at, got := f.asked(); got != "one two three" || len(at) != 3 || at[1] != 2*time.Minute {
+			t.Errorf("sent %q at %v", got, at)
 		}
 		if s.Lines[0].Failures() != 0 || said() != "" {
 			t.Errorf("said %s", said())
@@ -85,31 +118,31 @@ func TestSenderBacksOff(t *testing.T) {
 		s, said := sending(f, &newest, 10*time.Second)
 		s.Start()
 		time.Sleep(26 * time.Second)
+		synctest.Wait()
 		want := []time.Duration{0, 1 * time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 25 * time.Second}
-		if len(f.at) != len(want) {
-			t.Fatalf("tried at %v", f.at)
-		}
-		for i := range want {
-			if f.at[i] != want[i] {
-				t.Errorf("tried at %v, want %v", f.at, want)
-			}
+		if at, _ := f.asked(); !slices.Equal(at, want) {
+			t.Errorf("tried at %v, want %v", at, want)
 		}
 		time.Sleep(59 * time.Minute)
+		synctest.Wait()
 		if n := strings.Count(said(), "could not be sent"); n != 1 {
 			t.Errorf("said %d times within an hour", n)
 		}
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		if n := strings.Count(said(), "could not be sent"); n != 2 {
 			t.Errorf("said %d times in an hour", n)
 		}
-		if n := s.Lines[0].Failures(); n != uint64(len(f.at)) || !s.Lines[0].Sent().IsZero() {
-			t.Errorf("%d failures of %d attempts", n, len(f.at))
+		tried := func() int { at, _ := f.asked(); return len(at) }
+		if n := s.Lines[0].Failures(); n != uint64(tried()) || !s.Lines[0].Sent().IsZero() {
+			t.Errorf("%d failures of %d attempts", n, tried())
 		}
 		newest.Store("two")
 		f.fail.Store(false)
 		time.Sleep(10 * time.Second)
-		if strings.Join(f.notes, " ") != "two" || !strings.Contains(said(), "arrive again") {
-			t.Errorf("sent %v, said %s", f.notes, said())
+		synctest.Wait()
+		if _, got := f.asked(); got != "two" || !strings.Contains(said(), "arrive again") {
+			t.Errorf("sent %q, said %s", got, said())
 		}
 		s.Close(t.Context())
 	})
@@ -124,6 +157,7 @@ func TestSenderStopIsBounded(t *testing.T) {
 		s, said := sending(hangs, &newest, time.Minute)
 		s.Start()
 		time.Sleep(time.Second)
+		synctest.Wait()
 		begun := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
