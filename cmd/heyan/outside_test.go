@@ -277,6 +277,21 @@ func TestConfigCheckReadsTargets(t *testing.T) {
 	}
 }
 
+// A server takes a hundred: the newest is among them, and the oldest are not far.
+func TestSpread(t *testing.T) {
+	var notes [][]byte
+	for n := range 1234 {
+		notes = append(notes, fmt.Append(nil, n))
+	}
+	few := spread(notes, maxAsked)
+	if len(few) != maxAsked || string(few[maxAsked-1]) != "1233" || string(few[0]) != "11" {
+		t.Errorf("%d, from %s to %s", len(few), few[0], few[len(few)-1])
+	}
+	if all := spread(notes[:7], maxAsked); len(all) != 7 {
+		t.Errorf("%d of 7", len(all))
+	}
+}
+
 func scrape(t *testing.T, i *instance) string {
 	t.Helper()
 	answer, err := http.Get("http://" + i.statusAt.Addr().String() + "/metrics")

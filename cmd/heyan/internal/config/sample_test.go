@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,24 @@ func TestSampleDefaults(t *testing.T) {
 	}
 	if len(c.TrustedProxies) != len(d.TrustedProxies) || len(c.Catalogue) != len(d.Catalogue) || len(c.CardPrefixes) != len(d.CardPrefixes) {
 		t.Error("trusted_proxies, catalogue or card_prefixes is not empty")
+	}
+}
+
+// Places for checkpoints, as the sample and both READMEs show them, are such.
+func TestShownTargets(t *testing.T) {
+	target := regexp.MustCompile(`(?m)^ +(?:#|-) +((?:file|syslog\+tls|https)://\S+)`)
+	for _, name := range []string{"heyan.yaml", "../../README.md", "../docs/README.zh-CN.md"} {
+		shown := target.FindAllStringSubmatch(sample(t, name), -1)
+		if len(shown) != 3 {
+			t.Errorf("%s shows %d", name, len(shown))
+		}
+		for _, line := range shown {
+			c := Default()
+			c.Log.CheckpointsTo = []string{line[1]}
+			if _, err := c.Outside(); err != nil {
+				t.Errorf("%s: %s: %v", name, line[1], err)
+			}
+		}
 	}
 }
 
