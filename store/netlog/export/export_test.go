@@ -30,7 +30,8 @@ func TestRoundTrip(t *testing.T) {
 	for name, layout := range layouts {
 		for what, a := range map[string]asked{
 			"everything": w.whole(layout.Format), "a filter": w.some(layout.Format, 3, 4, 9, 31), "a filter that matches nothing": w.some(layout.Format),
-			"a range": {from: 5, to: 12, set: span(5, 12)}, "an empty range": {from: 5, to: 5},
+			"a filter that everything passes": w.some(layout.Format, span(0, 37)...),
+			"a range":                         {from: 5, to: 12, set: span(5, 12)}, "an empty range": {from: 5, to: 5},
 		} {
 			t.Run(name+"/"+what, func(t *testing.T) {
 				a.layout = layout

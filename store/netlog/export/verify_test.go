@@ -234,6 +234,9 @@ func TestChangedManifest(t *testing.T) {
 		"fewer rows":       {func(dir string) { replace(t, dir, ManifestFile, `"count": 12`, `"count": 11`) }, "tampered: entries.csv: 12 rows, and the manifest counts 11"},
 		"more rows":        {func(dir string) { replace(t, dir, ManifestFile, `"count": 12`, `"count": 13`) }, "tampered: manifest.json: the manifest cannot be read"},
 		"a shorter range":  {func(dir string) { replace(t, dir, ManifestFile, `"from_index": 0`, `"from_index": 1`) }, "tampered: manifest.json: the manifest cannot be read"},
+		"a longer range":   {func(dir string) { replace(t, dir, ManifestFile, `"to_index": 12`, `"to_index": 13`) }, "tampered: manifest.json: the manifest cannot be read"},
+		"rows cut":         {func(dir string) { edit(t, dir, EntriesFile(CSV), func(b []byte) []byte { return b[:len(b)/2] }) }, "missing: entries.csv: the file has "},
+		"proof cut":        {func(dir string) { edit(t, dir, ProofFile, func(b []byte) []byte { return b[:40] }) }, "missing: proof.bin: the file has 40 of "},
 		"another sum":      {func(dir string) { replace(t, dir, ManifestFile, `"sha256": "`, `"sha256": "0`) }, "tampered: entries.csv: the file is not the one"},
 		"a file unnamed":   {func(dir string) { replace(t, dir, ManifestFile, `"name": "proof.bin"`, `"name": "other.bin"`) }, "tampered: proof.bin: the manifest does not name"},
 		"another first":    {func(dir string) { replace(t, dir, ManifestFile, "SYNCHRONISED", "UNKNOWN") }, "tampered: manifest.json: first and last are not"},
@@ -241,7 +244,11 @@ func TestChangedManifest(t *testing.T) {
 		"another heading":  {func(dir string) { replace(t, dir, EntriesFile(CSV), "category", "Category") }, "tampered: entries.csv: the heading is not"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := w.export(w.whole(CSV))
+			a := w.whole(CSV)
+			if name == "proof cut" { // that of every record has no hash
+				a = w.some(CSV, 1, 2)
+			}
+			dir := w.export(a)
 			c.change(dir)
 			wants(t, w.verify(dir), c.want)
 		})
