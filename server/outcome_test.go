@@ -37,6 +37,7 @@ const (
 	many   = heyanv1.VerificationService_BatchVerify_FullMethodName
 	upload = heyanv1.AdminService_ImportRecords_FullMethodName
 	tail   = heyanv1.LogService_ListLogEntries_FullMethodName
+	export = heyanv1.LogService_ExportLog_FullMethodName
 )
 
 // Requests that something is wrong with. n keeps their request_ids apart.
@@ -97,6 +98,12 @@ func listAs(conn func(*world) *grpc.ClientConn) func(*world) (servertest.Seen, r
 	}
 }
 
+func exportAs(conn func(*world) *grpc.ClientConn) func(*world) (servertest.Seen, reply) {
+	return func(w *world) (servertest.Seen, reply) {
+		return exporting(conn(w), &heyanv1.ExportLogRequest{EndIndex: 2})
+	}
+}
+
 func anonymous(w *world) *grpc.ClientConn { return w.anonymous }
 func bank(w *world) *grpc.ClientConn      { return w.bank.Conn }
 func system(w *world) *grpc.ClientConn    { return w.system }
@@ -109,6 +116,7 @@ var cells = []cell{
 	{cause: "anonymous", kind: many, call: batchAs(anonymous, "a"), code: codes.Unauthenticated, reason: "CREDENTIAL_MISSING", handling: "FIX_REQUEST"},
 	{cause: "anonymous", kind: upload, call: importAs(anonymous), code: codes.Unauthenticated, reason: "CREDENTIAL_MISSING", handling: "FIX_REQUEST"},
 	{cause: "anonymous", kind: tail, call: listAs(anonymous), code: codes.Unauthenticated, reason: "CREDENTIAL_MISSING", handling: "FIX_REQUEST"},
+	{cause: "anonymous", kind: export, call: exportAs(anonymous), code: codes.Unauthenticated, reason: "CREDENTIAL_MISSING", handling: "FIX_REQUEST"},
 
 	{cause: "wrong role", kind: unary, by: servertest.Audit, call: verifyAs(audit, "a"), code: codes.PermissionDenied, reason: "ROLE_REQUIRED", handling: "ASK_OPERATOR",
 		own: "rpc.denied DENIED ROLE_REQUIRED", records: []string{"rpc.denied DENIED ROLE_REQUIRED"}},
@@ -117,6 +125,8 @@ var cells = []cell{
 	{cause: "wrong role", kind: upload, by: "bank", call: importAs(bank), code: codes.PermissionDenied, reason: "ROLE_REQUIRED", handling: "ASK_OPERATOR",
 		own: "rpc.denied DENIED ROLE_REQUIRED", records: []string{"rpc.denied DENIED ROLE_REQUIRED"}},
 	{cause: "wrong role", kind: tail, by: servertest.System, call: listAs(system), code: codes.PermissionDenied, reason: "ROLE_REQUIRED", handling: "ASK_OPERATOR",
+		own: "rpc.denied DENIED ROLE_REQUIRED", records: []string{"rpc.denied DENIED ROLE_REQUIRED"}},
+	{cause: "wrong role", kind: export, by: servertest.System, call: exportAs(system), code: codes.PermissionDenied, reason: "ROLE_REQUIRED", handling: "ASK_OPERATOR",
 		own: "rpc.denied DENIED ROLE_REQUIRED", records: []string{"rpc.denied DENIED ROLE_REQUIRED"}},
 
 	{cause: "not entitled", kind: unary, by: "bank", call: func(w *world) (servertest.Seen, reply) { return verify(w.bank.Conn, unbought(w, "b")) },
@@ -128,6 +138,8 @@ var cells = []cell{
 	{cause: "not entitled", kind: upload, by: inspector, call: importAs(lapsed), code: codes.Unauthenticated, reason: "CREDENTIAL_EXPIRED", handling: "ASK_OPERATOR",
 		own: "auth.failed DENIED CREDENTIAL_EXPIRED", records: []string{"auth.failed DENIED CREDENTIAL_EXPIRED"}},
 	{cause: "not entitled", kind: tail, by: inspector, call: listAs(lapsed), code: codes.Unauthenticated, reason: "CREDENTIAL_EXPIRED", handling: "ASK_OPERATOR",
+		own: "auth.failed DENIED CREDENTIAL_EXPIRED", records: []string{"auth.failed DENIED CREDENTIAL_EXPIRED"}},
+	{cause: "not entitled", kind: export, by: inspector, call: exportAs(lapsed), code: codes.Unauthenticated, reason: "CREDENTIAL_EXPIRED", handling: "ASK_OPERATOR",
 		own: "auth.failed DENIED CREDENTIAL_EXPIRED", records: []string{"auth.failed DENIED CREDENTIAL_EXPIRED"}},
 
 	{cause: "bad field", kind: unary, by: "bank", call: func(w *world) (servertest.Seen, reply) { return verify(w.bank.Conn, spoilt(w, "c")) },
@@ -148,6 +160,10 @@ var cells = []cell{
 		return list(w.audit, &heyanv1.ListLogEntriesRequest{Filter: &heyanv1.LogFilter{Event: "no.such_event"}})
 	}, code: codes.InvalidArgument, reason: "REQUEST_MALFORMED", handling: "FIX_REQUEST",
 		own: "log.listed DENIED REQUEST_MALFORMED", records: []string{"stream.opened SUCCESS", "log.listed DENIED REQUEST_MALFORMED"}},
+	{cause: "bad field", kind: export, by: servertest.Audit, call: func(w *world) (servertest.Seen, reply) {
+		return exporting(w.audit, &heyanv1.ExportLogRequest{Filter: &heyanv1.LogFilter{Event: "no.such_event"}})
+	}, code: codes.InvalidArgument, reason: "REQUEST_MALFORMED", handling: "FIX_REQUEST",
+		own: "log.exported DENIED REQUEST_MALFORMED", records: []string{"stream.opened SUCCESS", "log.exported DENIED REQUEST_MALFORMED"}},
 
 	{cause: "no consent", kind: unary, by: "bank", call: func(w *world) (servertest.Seen, reply) { return verify(w.bank.Conn, groundless(w, "d")) },
 		code: codes.FailedPrecondition, reason: "CONSENT_MISSING", handling: "FIX_CONSENT",
@@ -172,11 +188,14 @@ var cells = []cell{
 		own: "dataset.imported FAILED STORE_UNAVAILABLE", records: []string{"stream.opened SUCCESS", "dataset.imported FAILED STORE_UNAVAILABLE"}},
 	{cause: "store down", kind: tail, by: servertest.Audit, call: down(listAs(audit)), code: codes.Unavailable, reason: "STORE_UNAVAILABLE", handling: "RETRY_SAME_ID",
 		own: "log.listed FAILED STORE_UNAVAILABLE", records: []string{"stream.opened SUCCESS", "log.listed FAILED STORE_UNAVAILABLE"}},
+	{cause: "store down", kind: export, by: servertest.Audit, call: down(exportAs(audit)), code: codes.Unavailable, reason: "STORE_UNAVAILABLE", handling: "RETRY_SAME_ID",
+		own: "log.exported FAILED STORE_UNAVAILABLE", records: []string{"stream.opened SUCCESS", "log.exported FAILED STORE_UNAVAILABLE"}},
 
 	{cause: "log down", kind: unary, call: verifyAs(bank, "i"), code: codes.Unavailable, reason: "LOG_UNAVAILABLE", handling: "RETRY_SAME_ID"},
 	{cause: "log down", kind: many, call: batchAs(bank, "i"), code: codes.Unavailable, reason: "LOG_UNAVAILABLE", handling: "RETRY_SAME_ID"},
 	{cause: "log down", kind: upload, call: importAs(system), code: codes.Unavailable, reason: "LOG_UNAVAILABLE", handling: "RETRY_SAME_ID"},
 	{cause: "log down", kind: tail, call: listAs(audit), code: codes.Unavailable, reason: "LOG_UNAVAILABLE", handling: "RETRY_SAME_ID"},
+	{cause: "log down", kind: export, call: exportAs(audit), code: codes.Unavailable, reason: "LOG_UNAVAILABLE", handling: "RETRY_SAME_ID"},
 
 	{cause: "ok", kind: unary, by: "bank", call: verifyAs(bank, "k"),
 		own: "verification.verify SUCCESS", records: []string{"verification.verify SUCCESS"}},
@@ -186,6 +205,8 @@ var cells = []cell{
 		own: "dataset.imported SUCCESS", records: []string{"stream.opened SUCCESS", "dataset.imported SUCCESS"}},
 	{cause: "ok", kind: tail, by: servertest.Audit, call: listAs(audit),
 		own: "log.listed SUCCESS", records: []string{"stream.opened SUCCESS", "log.listed SUCCESS"}},
+	{cause: "ok", kind: export, by: servertest.Audit, call: exportAs(audit),
+		own: "log.exported SUCCESS", records: []string{"stream.opened SUCCESS", "log.exported SUCCESS"}},
 }
 
 // atCommit makes a call whose answer the store does not take.

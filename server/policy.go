@@ -97,6 +97,7 @@ var rules = map[string]rule{
 	prefix + "ComplianceService/PublishPolicy": {event: record.PolicyPublished, roles: privacy},
 
 	prefix + "LogService/ListLogEntries": {event: record.LogListed, roles: audit, read: true, stream: true},
+	prefix + "LogService/ExportLog":      {event: record.LogExported, roles: audit, read: true, stream: true},
 	prefix + "LogService/VerifyLog":      {event: record.LogVerified, roles: audit, read: true},
 	prefix + "LogService/ListOrigins":    {event: record.LogOriginsListed, roles: audit, read: true},
 	prefix + "LogService/GetLogCoverage": {event: record.LogCoverageRead, roles: audit, read: true},

@@ -115,6 +115,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 
 	Production    bool
+	Region        string // where the data lies: stated in exports of the log
 	Reflection    bool
 	RatePerSecond int             // of a client that has none of its own; 0 = no limit
 	Streams       int             // calls at once on one connection
@@ -251,6 +252,7 @@ func (s *Server) register() {
 	d := &api.Deps{
 		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.log, Journal: s.journal, Keys: s.Keys, Rules: s.Rules,
 		Catalogue: s.Catalogue, Now: s.now, Random: s.Random, CloseSessions: s.closeSessions, LastUsed: s.authenticator.LastUsed, Production: s.Production,
+		Region: s.Region,
 	}
 	heyanv1.RegisterVerificationServiceServer(s.grpc, api.NewVerification(d))
 	heyanv1.RegisterCatalogServiceServer(s.grpc, api.NewCatalog(d))

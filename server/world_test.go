@@ -109,6 +109,21 @@ func list(conn *grpc.ClientConn, request *heyanv1.ListLogEntriesRequest) (server
 	return seen, r
 }
 
+// exporting calls ExportLog.
+func exporting(conn *grpc.ClientConn, request *heyanv1.ExportLogRequest) (servertest.Seen, reply) {
+	var r reply
+	seen := servertest.See(func(ctx context.Context, options ...grpc.CallOption) error {
+		stream, err := heyanv1.NewLogServiceClient(conn).ExportLog(ctx, request, append(options, grpc.Header(&r.header))...)
+		for err == nil {
+			if _, err = stream.Recv(); err == nil {
+				r.messages++
+			}
+		}
+		return ended(err)
+	})
+	return seen, r
+}
+
 // importing calls ImportRecords.
 func importing(conn *grpc.ClientConn, messages ...*heyanv1.ImportRecordsRequest) (servertest.Seen, reply) {
 	var r reply

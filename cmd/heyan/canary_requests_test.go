@@ -240,6 +240,9 @@ var templates = map[string][]template{
 	"ComplianceService/PublishPolicy": {one("system", func(o *office, _ *customer) proto.Message { return policyOf(o.fresh("v")) })},
 
 	"LogService/ListLogEntries": {plain("audit", &heyanv1.ListLogEntriesRequest{Filter: &heyanv1.LogFilter{Category: "ACCESS"}, Limit: 3})},
+	"LogService/ExportLog": {
+		plain("audit", &heyanv1.ExportLogRequest{Filter: &heyanv1.LogFilter{Category: "ACCESS"}, EndIndex: 5, AnchorSizes: []uint64{1}}),
+	},
 	"LogService/VerifyLog":      {plain("audit", &heyanv1.VerifyLogRequest{})},
 	"LogService/ListOrigins":    {plain("audit", &heyanv1.ListOriginsRequest{})},
 	"LogService/GetLogCoverage": {plain("audit", &heyanv1.GetLogCoverageRequest{})},

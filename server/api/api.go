@@ -56,6 +56,8 @@ type Deps struct {
 	LastUsed func(credential string) time.Time
 	// Production demands what a development server does not: an address list for API keys.
 	Production bool
+	// Region is where the data lies, e.g. "cn-shanghai".
+	Region string
 }
 
 // strike makes a suspension or revocation, which the directory holds by now, bind what is past its gates.

@@ -118,6 +118,7 @@ func newWorld(t testing.TB) *world {
 		Store: w.store, Directory: dir, Log: log, Keys: keys, Catalogue: catalogue, Now: clock, Random: rand.Reader,
 		Journal:       journal.New(log, clock, func() record.Clock { return record.Clock{} }, journal.Hooks{}),
 		CloseSessions: func(authn.Kind, string) {}, LastUsed: func(string) time.Time { return time.Time{} },
+		Region: "cn-shanghai",
 	}
 	w.Verifier = verifier.New(verifier.Config{
 		Catalogue: catalogue, Keys: keys, Directory: func() verifier.Directory { return dir.Now() }, Ledger: w.store,

@@ -360,6 +360,341 @@ func (x *ListLogEntriesResponse) GetCount() uint64 {
 	return 0
 }
 
+// Which records to export.
+type ExportLogRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The filter. Without one, and only then, an export can be proven to hold every record of its range.
+	Filter *LogFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// First index; 0 = the beginning.
+	StartIndex uint64 `protobuf:"varint,2,opt,name=start_index,json=startIndex,proto3" json:"start_index,omitempty"`
+	// Index after the last one; 0 = the end.
+	EndIndex uint64 `protobuf:"varint,3,opt,name=end_index,json=endIndex,proto3" json:"end_index,omitempty"`
+	// Sizes of older checkpoints that the caller kept elsewhere, at most 100: the end has a consistency proof for each, so
+	// that the export can be compared with them. 0, and what is beyond the log, has none.
+	AnchorSizes   []uint64 `protobuf:"varint,4,rep,packed,name=anchor_sizes,json=anchorSizes,proto3" json:"anchor_sizes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportLogRequest) Reset() {
+	*x = ExportLogRequest{}
+	mi := &file_heyan_v1_log_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportLogRequest) ProtoMessage() {}
+
+func (x *ExportLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportLogRequest.ProtoReflect.Descriptor instead.
+func (*ExportLogRequest) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ExportLogRequest) GetFilter() *LogFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ExportLogRequest) GetStartIndex() uint64 {
+	if x != nil {
+		return x.StartIndex
+	}
+	return 0
+}
+
+func (x *ExportLogRequest) GetEndIndex() uint64 {
+	if x != nil {
+		return x.EndIndex
+	}
+	return 0
+}
+
+func (x *ExportLogRequest) GetAnchorSizes() []uint64 {
+	if x != nil {
+		return x.AnchorSizes
+	}
+	return nil
+}
+
+// A part of an export.
+type ExportLogResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one is set.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ExportLogResponse_Begin_
+	//	*ExportLogResponse_Entries_
+	//	*ExportLogResponse_ProofHashes
+	//	*ExportLogResponse_End_
+	Part          isExportLogResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportLogResponse) Reset() {
+	*x = ExportLogResponse{}
+	mi := &file_heyan_v1_log_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportLogResponse) ProtoMessage() {}
+
+func (x *ExportLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportLogResponse.ProtoReflect.Descriptor instead.
+func (*ExportLogResponse) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExportLogResponse) GetPart() isExportLogResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ExportLogResponse) GetBegin() *ExportLogResponse_Begin {
+	if x != nil {
+		if x, ok := x.Part.(*ExportLogResponse_Begin_); ok {
+			return x.Begin
+		}
+	}
+	return nil
+}
+
+func (x *ExportLogResponse) GetEntries() *ExportLogResponse_Entries {
+	if x != nil {
+		if x, ok := x.Part.(*ExportLogResponse_Entries_); ok {
+			return x.Entries
+		}
+	}
+	return nil
+}
+
+func (x *ExportLogResponse) GetProofHashes() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*ExportLogResponse_ProofHashes); ok {
+			return x.ProofHashes
+		}
+	}
+	return nil
+}
+
+func (x *ExportLogResponse) GetEnd() *ExportLogResponse_End {
+	if x != nil {
+		if x, ok := x.Part.(*ExportLogResponse_End_); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isExportLogResponse_Part interface {
+	isExportLogResponse_Part()
+}
+
+type ExportLogResponse_Begin_ struct {
+	// First.
+	Begin *ExportLogResponse_Begin `protobuf:"bytes,1,opt,name=begin,proto3,oneof"`
+}
+
+type ExportLogResponse_Entries_ struct {
+	// Records, in ascending order of their index.
+	Entries *ExportLogResponse_Entries `protobuf:"bytes,2,opt,name=entries,proto3,oneof"`
+}
+
+type ExportLogResponse_ProofHashes struct {
+	// Hashes of the batch inclusion proof, 32 bytes each, one behind the other, from left to right: the roots of the
+	// subtrees that hold none of the records. The tree is divided as RFC 6962, section 2.1, divides it; a subtree without
+	// a record is one hash, one of records only is none.
+	ProofHashes []byte `protobuf:"bytes,3,opt,name=proof_hashes,json=proofHashes,proto3,oneof"`
+}
+
+type ExportLogResponse_End_ struct {
+	// Last.
+	End *ExportLogResponse_End `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
+}
+
+func (*ExportLogResponse_Begin_) isExportLogResponse_Part() {}
+
+func (*ExportLogResponse_Entries_) isExportLogResponse_Part() {}
+
+func (*ExportLogResponse_ProofHashes) isExportLogResponse_Part() {}
+
+func (*ExportLogResponse_End_) isExportLogResponse_Part() {}
+
+// An RFC 6962 consistency proof, from the tree of an older size to that of the checkpoint.
+type ConsistencyProof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The older size.
+	Size uint64 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	// The hashes, 32 bytes each.
+	Hashes        [][]byte `protobuf:"bytes,2,rep,name=hashes,proto3" json:"hashes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConsistencyProof) Reset() {
+	*x = ConsistencyProof{}
+	mi := &file_heyan_v1_log_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConsistencyProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConsistencyProof) ProtoMessage() {}
+
+func (x *ConsistencyProof) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConsistencyProof.ProtoReflect.Descriptor instead.
+func (*ConsistencyProof) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ConsistencyProof) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ConsistencyProof) GetHashes() [][]byte {
+	if x != nil {
+		return x.Hashes
+	}
+	return nil
+}
+
+// A part of a range that a log does not hold: by index, or by time where no index is known. Bounds that are not set are
+// open.
+type LogGap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First index.
+	StartIndex uint64 `protobuf:"varint,1,opt,name=start_index,json=startIndex,proto3" json:"start_index,omitempty"`
+	// Index after the last one.
+	EndIndex uint64 `protobuf:"varint,2,opt,name=end_index,json=endIndex,proto3" json:"end_index,omitempty"`
+	// From this time on.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Before this time.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// BEFORE_FIRST_RECORD, AFTER_LAST_RECORD, or PURGED.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogGap) Reset() {
+	*x = LogGap{}
+	mi := &file_heyan_v1_log_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogGap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogGap) ProtoMessage() {}
+
+func (x *LogGap) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogGap.ProtoReflect.Descriptor instead.
+func (*LogGap) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *LogGap) GetStartIndex() uint64 {
+	if x != nil {
+		return x.StartIndex
+	}
+	return 0
+}
+
+func (x *LogGap) GetEndIndex() uint64 {
+	if x != nil {
+		return x.EndIndex
+	}
+	return 0
+}
+
+func (x *LogGap) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *LogGap) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *LogGap) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Outside evidence to verify against.
 type VerifyLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -371,7 +706,7 @@ type VerifyLogRequest struct {
 
 func (x *VerifyLogRequest) Reset() {
 	*x = VerifyLogRequest{}
-	mi := &file_heyan_v1_log_proto_msgTypes[3]
+	mi := &file_heyan_v1_log_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -383,7 +718,7 @@ func (x *VerifyLogRequest) String() string {
 func (*VerifyLogRequest) ProtoMessage() {}
 
 func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[3]
+	mi := &file_heyan_v1_log_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -396,7 +731,7 @@ func (x *VerifyLogRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogRequest.ProtoReflect.Descriptor instead.
 func (*VerifyLogRequest) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{3}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *VerifyLogRequest) GetCheckpoints() [][]byte {
@@ -427,7 +762,7 @@ type VerifyLogResponse struct {
 
 func (x *VerifyLogResponse) Reset() {
 	*x = VerifyLogResponse{}
-	mi := &file_heyan_v1_log_proto_msgTypes[4]
+	mi := &file_heyan_v1_log_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +774,7 @@ func (x *VerifyLogResponse) String() string {
 func (*VerifyLogResponse) ProtoMessage() {}
 
 func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[4]
+	mi := &file_heyan_v1_log_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +787,7 @@ func (x *VerifyLogResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *VerifyLogResponse) GetWhole() bool {
@@ -506,7 +841,7 @@ type ListOriginsRequest struct {
 
 func (x *ListOriginsRequest) Reset() {
 	*x = ListOriginsRequest{}
-	mi := &file_heyan_v1_log_proto_msgTypes[5]
+	mi := &file_heyan_v1_log_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +853,7 @@ func (x *ListOriginsRequest) String() string {
 func (*ListOriginsRequest) ProtoMessage() {}
 
 func (x *ListOriginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[5]
+	mi := &file_heyan_v1_log_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +866,7 @@ func (x *ListOriginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOriginsRequest.ProtoReflect.Descriptor instead.
 func (*ListOriginsRequest) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{5}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{9}
 }
 
 // All origins.
@@ -545,7 +880,7 @@ type ListOriginsResponse struct {
 
 func (x *ListOriginsResponse) Reset() {
 	*x = ListOriginsResponse{}
-	mi := &file_heyan_v1_log_proto_msgTypes[6]
+	mi := &file_heyan_v1_log_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +892,7 @@ func (x *ListOriginsResponse) String() string {
 func (*ListOriginsResponse) ProtoMessage() {}
 
 func (x *ListOriginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[6]
+	mi := &file_heyan_v1_log_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +905,7 @@ func (x *ListOriginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOriginsResponse.ProtoReflect.Descriptor instead.
 func (*ListOriginsResponse) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{6}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListOriginsResponse) GetOrigins() []*Origin {
@@ -607,7 +942,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_heyan_v1_log_proto_msgTypes[7]
+	mi := &file_heyan_v1_log_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +954,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[7]
+	mi := &file_heyan_v1_log_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +967,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{7}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Origin) GetId() string {
@@ -707,7 +1042,7 @@ type GetLogCoverageRequest struct {
 
 func (x *GetLogCoverageRequest) Reset() {
 	*x = GetLogCoverageRequest{}
-	mi := &file_heyan_v1_log_proto_msgTypes[8]
+	mi := &file_heyan_v1_log_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +1054,7 @@ func (x *GetLogCoverageRequest) String() string {
 func (*GetLogCoverageRequest) ProtoMessage() {}
 
 func (x *GetLogCoverageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[8]
+	mi := &file_heyan_v1_log_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +1067,7 @@ func (x *GetLogCoverageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLogCoverageRequest.ProtoReflect.Descriptor instead.
 func (*GetLogCoverageRequest) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{8}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{12}
 }
 
 // The time the log covers, judged over all origins ever listed.
@@ -759,7 +1094,7 @@ type LogCoverage struct {
 
 func (x *LogCoverage) Reset() {
 	*x = LogCoverage{}
-	mi := &file_heyan_v1_log_proto_msgTypes[9]
+	mi := &file_heyan_v1_log_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -771,7 +1106,7 @@ func (x *LogCoverage) String() string {
 func (*LogCoverage) ProtoMessage() {}
 
 func (x *LogCoverage) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[9]
+	mi := &file_heyan_v1_log_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -784,7 +1119,7 @@ func (x *LogCoverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogCoverage.ProtoReflect.Descriptor instead.
 func (*LogCoverage) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{9}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *LogCoverage) GetOldestTime() *timestamppb.Timestamp {
@@ -847,7 +1182,7 @@ type GetCheckpointRequest struct {
 
 func (x *GetCheckpointRequest) Reset() {
 	*x = GetCheckpointRequest{}
-	mi := &file_heyan_v1_log_proto_msgTypes[10]
+	mi := &file_heyan_v1_log_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +1194,7 @@ func (x *GetCheckpointRequest) String() string {
 func (*GetCheckpointRequest) ProtoMessage() {}
 
 func (x *GetCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[10]
+	mi := &file_heyan_v1_log_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +1207,7 @@ func (x *GetCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*GetCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{10}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetCheckpointRequest) GetOrigin() string {
@@ -901,7 +1236,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_heyan_v1_log_proto_msgTypes[11]
+	mi := &file_heyan_v1_log_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1248,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[11]
+	mi := &file_heyan_v1_log_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1261,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{11}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Checkpoint) GetOrigin() string {
@@ -964,6 +1299,317 @@ func (x *Checkpoint) GetVerifierKey() string {
 	return ""
 }
 
+// What is being exported.
+type ExportLogResponse_Begin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The log.
+	Origin string `protobuf:"bytes,1,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The range that is looked at: first index, and the one after the last.
+	StartIndex uint64 `protobuf:"varint,2,opt,name=start_index,json=startIndex,proto3" json:"start_index,omitempty"`
+	// The index after the last one.
+	EndIndex uint64 `protobuf:"varint,3,opt,name=end_index,json=endIndex,proto3" json:"end_index,omitempty"`
+	// Size of the tree that the proof is of.
+	Size          uint64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportLogResponse_Begin) Reset() {
+	*x = ExportLogResponse_Begin{}
+	mi := &file_heyan_v1_log_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportLogResponse_Begin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportLogResponse_Begin) ProtoMessage() {}
+
+func (x *ExportLogResponse_Begin) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportLogResponse_Begin.ProtoReflect.Descriptor instead.
+func (*ExportLogResponse_Begin) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 0}
+}
+
+func (x *ExportLogResponse_Begin) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *ExportLogResponse_Begin) GetStartIndex() uint64 {
+	if x != nil {
+		return x.StartIndex
+	}
+	return 0
+}
+
+func (x *ExportLogResponse_Begin) GetEndIndex() uint64 {
+	if x != nil {
+		return x.EndIndex
+	}
+	return 0
+}
+
+func (x *ExportLogResponse_Begin) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+// Records that were found. A message may have none: it then says how far the search is.
+type ExportLogResponse_Entries struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The records.
+	Entries []*ExportLogResponse_Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// The index that is looked at next.
+	NextIndex     uint64 `protobuf:"varint,2,opt,name=next_index,json=nextIndex,proto3" json:"next_index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportLogResponse_Entries) Reset() {
+	*x = ExportLogResponse_Entries{}
+	mi := &file_heyan_v1_log_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportLogResponse_Entries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportLogResponse_Entries) ProtoMessage() {}
+
+func (x *ExportLogResponse_Entries) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportLogResponse_Entries.ProtoReflect.Descriptor instead.
+func (*ExportLogResponse_Entries) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 1}
+}
+
+func (x *ExportLogResponse_Entries) GetEntries() []*ExportLogResponse_Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *ExportLogResponse_Entries) GetNextIndex() uint64 {
+	if x != nil {
+		return x.NextIndex
+	}
+	return 0
+}
+
+// A record.
+type ExportLogResponse_Entry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its index.
+	Index uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// Bytes of heyan.log.v1.Record, which are the leaf of the Merkle tree.
+	Leaf []byte `protobuf:"bytes,2,opt,name=leaf,proto3" json:"leaf,omitempty"`
+	// Verifications whose record was voided, lost or recovered later: the event that says so. No part of the leaf.
+	AmendedBy     string `protobuf:"bytes,3,opt,name=amended_by,json=amendedBy,proto3" json:"amended_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportLogResponse_Entry) Reset() {
+	*x = ExportLogResponse_Entry{}
+	mi := &file_heyan_v1_log_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportLogResponse_Entry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportLogResponse_Entry) ProtoMessage() {}
+
+func (x *ExportLogResponse_Entry) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportLogResponse_Entry.ProtoReflect.Descriptor instead.
+func (*ExportLogResponse_Entry) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 2}
+}
+
+func (x *ExportLogResponse_Entry) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ExportLogResponse_Entry) GetLeaf() []byte {
+	if x != nil {
+		return x.Leaf
+	}
+	return nil
+}
+
+func (x *ExportLogResponse_Entry) GetAmendedBy() string {
+	if x != nil {
+		return x.AmendedBy
+	}
+	return ""
+}
+
+// What is to be kept with the records.
+type ExportLogResponse_End struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many records were exported, to be checked against what arrived.
+	Count uint64 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	// The checkpoint that the proof leads to.
+	Checkpoint *Checkpoint `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// One for each of anchor_sizes that the log has.
+	Consistency []*ConsistencyProof `protobuf:"bytes,3,rep,name=consistency,proto3" json:"consistency,omitempty"`
+	// Parts of the range asked for that this log does not hold.
+	Gaps []*LogGap `protobuf:"bytes,4,rep,name=gaps,proto3" json:"gaps,omitempty"`
+	// True where this log holds nothing of the range asked for. A range that it holds and that has no record which passes
+	// the filter is something else: then the count is 0.
+	OutsideCoverage bool `protobuf:"varint,5,opt,name=outside_coverage,json=outsideCoverage,proto3" json:"outside_coverage,omitempty"`
+	// What is kept, for people.
+	RetentionStatement string `protobuf:"bytes,6,opt,name=retention_statement,json=retentionStatement,proto3" json:"retention_statement,omitempty"`
+	// Who asked, as the log records it.
+	Requester string `protobuf:"bytes,7,opt,name=requester,proto3" json:"requester,omitempty"`
+	// Where the log lies, e.g. "cn-shanghai".
+	Region string `protobuf:"bytes,8,opt,name=region,proto3" json:"region,omitempty"`
+	// When the export was made.
+	MakeTime      *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=make_time,json=makeTime,proto3" json:"make_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportLogResponse_End) Reset() {
+	*x = ExportLogResponse_End{}
+	mi := &file_heyan_v1_log_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportLogResponse_End) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportLogResponse_End) ProtoMessage() {}
+
+func (x *ExportLogResponse_End) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportLogResponse_End.ProtoReflect.Descriptor instead.
+func (*ExportLogResponse_End) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 3}
+}
+
+func (x *ExportLogResponse_End) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *ExportLogResponse_End) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *ExportLogResponse_End) GetConsistency() []*ConsistencyProof {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
+func (x *ExportLogResponse_End) GetGaps() []*LogGap {
+	if x != nil {
+		return x.Gaps
+	}
+	return nil
+}
+
+func (x *ExportLogResponse_End) GetOutsideCoverage() bool {
+	if x != nil {
+		return x.OutsideCoverage
+	}
+	return false
+}
+
+func (x *ExportLogResponse_End) GetRetentionStatement() string {
+	if x != nil {
+		return x.RetentionStatement
+	}
+	return ""
+}
+
+func (x *ExportLogResponse_End) GetRequester() string {
+	if x != nil {
+		return x.Requester
+	}
+	return ""
+}
+
+func (x *ExportLogResponse_End) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *ExportLogResponse_End) GetMakeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MakeTime
+	}
+	return nil
+}
+
 // A finding.
 type VerifyLogResponse_Finding struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -981,7 +1627,7 @@ type VerifyLogResponse_Finding struct {
 
 func (x *VerifyLogResponse_Finding) Reset() {
 	*x = VerifyLogResponse_Finding{}
-	mi := &file_heyan_v1_log_proto_msgTypes[12]
+	mi := &file_heyan_v1_log_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1639,7 @@ func (x *VerifyLogResponse_Finding) String() string {
 func (*VerifyLogResponse_Finding) ProtoMessage() {}
 
 func (x *VerifyLogResponse_Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[12]
+	mi := &file_heyan_v1_log_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1652,7 @@ func (x *VerifyLogResponse_Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyLogResponse_Finding.ProtoReflect.Descriptor instead.
 func (*VerifyLogResponse_Finding) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 0}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{8, 0}
 }
 
 func (x *VerifyLogResponse_Finding) GetKind() string {
@@ -1075,7 +1721,57 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x05 \x01(\v2\x14.heyan.v1.CheckpointR\n" +
 	"checkpoint\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\x04R\x05count\"4\n" +
+	"\x05count\x18\x06 \x01(\x04R\x05count\"\xa0\x01\n" +
+	"\x10ExportLogRequest\x12+\n" +
+	"\x06filter\x18\x01 \x01(\v2\x13.heyan.v1.LogFilterR\x06filter\x12\x1f\n" +
+	"\vstart_index\x18\x02 \x01(\x04R\n" +
+	"startIndex\x12\x1b\n" +
+	"\tend_index\x18\x03 \x01(\x04R\bendIndex\x12!\n" +
+	"\fanchor_sizes\x18\x04 \x03(\x04R\vanchorSizes\"\xa0\a\n" +
+	"\x11ExportLogResponse\x129\n" +
+	"\x05begin\x18\x01 \x01(\v2!.heyan.v1.ExportLogResponse.BeginH\x00R\x05begin\x12?\n" +
+	"\aentries\x18\x02 \x01(\v2#.heyan.v1.ExportLogResponse.EntriesH\x00R\aentries\x12#\n" +
+	"\fproof_hashes\x18\x03 \x01(\fH\x00R\vproofHashes\x123\n" +
+	"\x03end\x18\x04 \x01(\v2\x1f.heyan.v1.ExportLogResponse.EndH\x00R\x03end\x1aq\n" +
+	"\x05Begin\x12\x16\n" +
+	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1f\n" +
+	"\vstart_index\x18\x02 \x01(\x04R\n" +
+	"startIndex\x12\x1b\n" +
+	"\tend_index\x18\x03 \x01(\x04R\bendIndex\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x04R\x04size\x1ae\n" +
+	"\aEntries\x12;\n" +
+	"\aentries\x18\x01 \x03(\v2!.heyan.v1.ExportLogResponse.EntryR\aentries\x12\x1d\n" +
+	"\n" +
+	"next_index\x18\x02 \x01(\x04R\tnextIndex\x1aP\n" +
+	"\x05Entry\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04leaf\x18\x02 \x01(\fR\x04leaf\x12\x1d\n" +
+	"\n" +
+	"amended_by\x18\x03 \x01(\tR\tamendedBy\x1a\x80\x03\n" +
+	"\x03End\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x04R\x05count\x124\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\v2\x14.heyan.v1.CheckpointR\n" +
+	"checkpoint\x12<\n" +
+	"\vconsistency\x18\x03 \x03(\v2\x1a.heyan.v1.ConsistencyProofR\vconsistency\x12$\n" +
+	"\x04gaps\x18\x04 \x03(\v2\x10.heyan.v1.LogGapR\x04gaps\x12)\n" +
+	"\x10outside_coverage\x18\x05 \x01(\bR\x0foutsideCoverage\x12/\n" +
+	"\x13retention_statement\x18\x06 \x01(\tR\x12retentionStatement\x12\x1c\n" +
+	"\trequester\x18\a \x01(\tR\trequester\x12\x16\n" +
+	"\x06region\x18\b \x01(\tR\x06region\x127\n" +
+	"\tmake_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bmakeTimeB\x06\n" +
+	"\x04part\">\n" +
+	"\x10ConsistencyProof\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x16\n" +
+	"\x06hashes\x18\x02 \x03(\fR\x06hashes\"\xd0\x01\n" +
+	"\x06LogGap\x12\x1f\n" +
+	"\vstart_index\x18\x01 \x01(\x04R\n" +
+	"startIndex\x12\x1b\n" +
+	"\tend_index\x18\x02 \x01(\x04R\bendIndex\x129\n" +
+	"\n" +
+	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"4\n" +
 	"\x10VerifyLogRequest\x12 \n" +
 	"\vcheckpoints\x18\x01 \x03(\fR\vcheckpoints\"\xcd\x02\n" +
 	"\x11VerifyLogResponse\x12\x14\n" +
@@ -1127,10 +1823,11 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x12\n" +
 	"\x04root\x18\x03 \x01(\fR\x04root\x12\x12\n" +
 	"\x04note\x18\x04 \x01(\fR\x04note\x12!\n" +
-	"\fverifier_key\x18\x05 \x01(\tR\vverifierKey2\x86\x03\n" +
+	"\fverifier_key\x18\x05 \x01(\tR\vverifierKey2\xce\x03\n" +
 	"\n" +
 	"LogService\x12U\n" +
-	"\x0eListLogEntries\x12\x1f.heyan.v1.ListLogEntriesRequest\x1a .heyan.v1.ListLogEntriesResponse0\x01\x12D\n" +
+	"\x0eListLogEntries\x12\x1f.heyan.v1.ListLogEntriesRequest\x1a .heyan.v1.ListLogEntriesResponse0\x01\x12F\n" +
+	"\tExportLog\x12\x1a.heyan.v1.ExportLogRequest\x1a\x1b.heyan.v1.ExportLogResponse0\x01\x12D\n" +
 	"\tVerifyLog\x12\x1a.heyan.v1.VerifyLogRequest\x1a\x1b.heyan.v1.VerifyLogResponse\x12J\n" +
 	"\vListOrigins\x12\x1c.heyan.v1.ListOriginsRequest\x1a\x1d.heyan.v1.ListOriginsResponse\x12H\n" +
 	"\x0eGetLogCoverage\x12\x1f.heyan.v1.GetLogCoverageRequest\x1a\x15.heyan.v1.LogCoverage\x12E\n" +
@@ -1149,52 +1846,73 @@ func file_heyan_v1_log_proto_rawDescGZIP() []byte {
 	return file_heyan_v1_log_proto_rawDescData
 }
 
-var file_heyan_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_heyan_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_heyan_v1_log_proto_goTypes = []any{
 	(*LogFilter)(nil),                 // 0: heyan.v1.LogFilter
 	(*ListLogEntriesRequest)(nil),     // 1: heyan.v1.ListLogEntriesRequest
 	(*ListLogEntriesResponse)(nil),    // 2: heyan.v1.ListLogEntriesResponse
-	(*VerifyLogRequest)(nil),          // 3: heyan.v1.VerifyLogRequest
-	(*VerifyLogResponse)(nil),         // 4: heyan.v1.VerifyLogResponse
-	(*ListOriginsRequest)(nil),        // 5: heyan.v1.ListOriginsRequest
-	(*ListOriginsResponse)(nil),       // 6: heyan.v1.ListOriginsResponse
-	(*Origin)(nil),                    // 7: heyan.v1.Origin
-	(*GetLogCoverageRequest)(nil),     // 8: heyan.v1.GetLogCoverageRequest
-	(*LogCoverage)(nil),               // 9: heyan.v1.LogCoverage
-	(*GetCheckpointRequest)(nil),      // 10: heyan.v1.GetCheckpointRequest
-	(*Checkpoint)(nil),                // 11: heyan.v1.Checkpoint
-	(*VerifyLogResponse_Finding)(nil), // 12: heyan.v1.VerifyLogResponse.Finding
-	(*timestamppb.Timestamp)(nil),     // 13: google.protobuf.Timestamp
-	(*LogPosition)(nil),               // 14: heyan.v1.LogPosition
+	(*ExportLogRequest)(nil),          // 3: heyan.v1.ExportLogRequest
+	(*ExportLogResponse)(nil),         // 4: heyan.v1.ExportLogResponse
+	(*ConsistencyProof)(nil),          // 5: heyan.v1.ConsistencyProof
+	(*LogGap)(nil),                    // 6: heyan.v1.LogGap
+	(*VerifyLogRequest)(nil),          // 7: heyan.v1.VerifyLogRequest
+	(*VerifyLogResponse)(nil),         // 8: heyan.v1.VerifyLogResponse
+	(*ListOriginsRequest)(nil),        // 9: heyan.v1.ListOriginsRequest
+	(*ListOriginsResponse)(nil),       // 10: heyan.v1.ListOriginsResponse
+	(*Origin)(nil),                    // 11: heyan.v1.Origin
+	(*GetLogCoverageRequest)(nil),     // 12: heyan.v1.GetLogCoverageRequest
+	(*LogCoverage)(nil),               // 13: heyan.v1.LogCoverage
+	(*GetCheckpointRequest)(nil),      // 14: heyan.v1.GetCheckpointRequest
+	(*Checkpoint)(nil),                // 15: heyan.v1.Checkpoint
+	(*ExportLogResponse_Begin)(nil),   // 16: heyan.v1.ExportLogResponse.Begin
+	(*ExportLogResponse_Entries)(nil), // 17: heyan.v1.ExportLogResponse.Entries
+	(*ExportLogResponse_Entry)(nil),   // 18: heyan.v1.ExportLogResponse.Entry
+	(*ExportLogResponse_End)(nil),     // 19: heyan.v1.ExportLogResponse.End
+	(*VerifyLogResponse_Finding)(nil), // 20: heyan.v1.VerifyLogResponse.Finding
+	(*timestamppb.Timestamp)(nil),     // 21: google.protobuf.Timestamp
+	(*LogPosition)(nil),               // 22: heyan.v1.LogPosition
 }
 var file_heyan_v1_log_proto_depIdxs = []int32{
-	13, // 0: heyan.v1.LogFilter.start_time:type_name -> google.protobuf.Timestamp
-	13, // 1: heyan.v1.LogFilter.end_time:type_name -> google.protobuf.Timestamp
+	21, // 0: heyan.v1.LogFilter.start_time:type_name -> google.protobuf.Timestamp
+	21, // 1: heyan.v1.LogFilter.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: heyan.v1.ListLogEntriesRequest.filter:type_name -> heyan.v1.LogFilter
-	14, // 3: heyan.v1.ListLogEntriesResponse.position:type_name -> heyan.v1.LogPosition
-	11, // 4: heyan.v1.ListLogEntriesResponse.checkpoint:type_name -> heyan.v1.Checkpoint
-	11, // 5: heyan.v1.VerifyLogResponse.checkpoint:type_name -> heyan.v1.Checkpoint
-	12, // 6: heyan.v1.VerifyLogResponse.findings:type_name -> heyan.v1.VerifyLogResponse.Finding
-	7,  // 7: heyan.v1.ListOriginsResponse.origins:type_name -> heyan.v1.Origin
-	13, // 8: heyan.v1.Origin.first_time:type_name -> google.protobuf.Timestamp
-	11, // 9: heyan.v1.Origin.checkpoint:type_name -> heyan.v1.Checkpoint
-	13, // 10: heyan.v1.LogCoverage.oldest_time:type_name -> google.protobuf.Timestamp
-	13, // 11: heyan.v1.LogCoverage.newest_time:type_name -> google.protobuf.Timestamp
-	1,  // 12: heyan.v1.LogService.ListLogEntries:input_type -> heyan.v1.ListLogEntriesRequest
-	3,  // 13: heyan.v1.LogService.VerifyLog:input_type -> heyan.v1.VerifyLogRequest
-	5,  // 14: heyan.v1.LogService.ListOrigins:input_type -> heyan.v1.ListOriginsRequest
-	8,  // 15: heyan.v1.LogService.GetLogCoverage:input_type -> heyan.v1.GetLogCoverageRequest
-	10, // 16: heyan.v1.LogService.GetCheckpoint:input_type -> heyan.v1.GetCheckpointRequest
-	2,  // 17: heyan.v1.LogService.ListLogEntries:output_type -> heyan.v1.ListLogEntriesResponse
-	4,  // 18: heyan.v1.LogService.VerifyLog:output_type -> heyan.v1.VerifyLogResponse
-	6,  // 19: heyan.v1.LogService.ListOrigins:output_type -> heyan.v1.ListOriginsResponse
-	9,  // 20: heyan.v1.LogService.GetLogCoverage:output_type -> heyan.v1.LogCoverage
-	11, // 21: heyan.v1.LogService.GetCheckpoint:output_type -> heyan.v1.Checkpoint
-	17, // [17:22] is the sub-list for method output_type
-	12, // [12:17] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	22, // 3: heyan.v1.ListLogEntriesResponse.position:type_name -> heyan.v1.LogPosition
+	15, // 4: heyan.v1.ListLogEntriesResponse.checkpoint:type_name -> heyan.v1.Checkpoint
+	0,  // 5: heyan.v1.ExportLogRequest.filter:type_name -> heyan.v1.LogFilter
+	16, // 6: heyan.v1.ExportLogResponse.begin:type_name -> heyan.v1.ExportLogResponse.Begin
+	17, // 7: heyan.v1.ExportLogResponse.entries:type_name -> heyan.v1.ExportLogResponse.Entries
+	19, // 8: heyan.v1.ExportLogResponse.end:type_name -> heyan.v1.ExportLogResponse.End
+	21, // 9: heyan.v1.LogGap.start_time:type_name -> google.protobuf.Timestamp
+	21, // 10: heyan.v1.LogGap.end_time:type_name -> google.protobuf.Timestamp
+	15, // 11: heyan.v1.VerifyLogResponse.checkpoint:type_name -> heyan.v1.Checkpoint
+	20, // 12: heyan.v1.VerifyLogResponse.findings:type_name -> heyan.v1.VerifyLogResponse.Finding
+	11, // 13: heyan.v1.ListOriginsResponse.origins:type_name -> heyan.v1.Origin
+	21, // 14: heyan.v1.Origin.first_time:type_name -> google.protobuf.Timestamp
+	15, // 15: heyan.v1.Origin.checkpoint:type_name -> heyan.v1.Checkpoint
+	21, // 16: heyan.v1.LogCoverage.oldest_time:type_name -> google.protobuf.Timestamp
+	21, // 17: heyan.v1.LogCoverage.newest_time:type_name -> google.protobuf.Timestamp
+	18, // 18: heyan.v1.ExportLogResponse.Entries.entries:type_name -> heyan.v1.ExportLogResponse.Entry
+	15, // 19: heyan.v1.ExportLogResponse.End.checkpoint:type_name -> heyan.v1.Checkpoint
+	5,  // 20: heyan.v1.ExportLogResponse.End.consistency:type_name -> heyan.v1.ConsistencyProof
+	6,  // 21: heyan.v1.ExportLogResponse.End.gaps:type_name -> heyan.v1.LogGap
+	21, // 22: heyan.v1.ExportLogResponse.End.make_time:type_name -> google.protobuf.Timestamp
+	1,  // 23: heyan.v1.LogService.ListLogEntries:input_type -> heyan.v1.ListLogEntriesRequest
+	3,  // 24: heyan.v1.LogService.ExportLog:input_type -> heyan.v1.ExportLogRequest
+	7,  // 25: heyan.v1.LogService.VerifyLog:input_type -> heyan.v1.VerifyLogRequest
+	9,  // 26: heyan.v1.LogService.ListOrigins:input_type -> heyan.v1.ListOriginsRequest
+	12, // 27: heyan.v1.LogService.GetLogCoverage:input_type -> heyan.v1.GetLogCoverageRequest
+	14, // 28: heyan.v1.LogService.GetCheckpoint:input_type -> heyan.v1.GetCheckpointRequest
+	2,  // 29: heyan.v1.LogService.ListLogEntries:output_type -> heyan.v1.ListLogEntriesResponse
+	4,  // 30: heyan.v1.LogService.ExportLog:output_type -> heyan.v1.ExportLogResponse
+	8,  // 31: heyan.v1.LogService.VerifyLog:output_type -> heyan.v1.VerifyLogResponse
+	10, // 32: heyan.v1.LogService.ListOrigins:output_type -> heyan.v1.ListOriginsResponse
+	13, // 33: heyan.v1.LogService.GetLogCoverage:output_type -> heyan.v1.LogCoverage
+	15, // 34: heyan.v1.LogService.GetCheckpoint:output_type -> heyan.v1.Checkpoint
+	29, // [29:35] is the sub-list for method output_type
+	23, // [23:29] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_heyan_v1_log_proto_init() }
@@ -1203,13 +1921,19 @@ func file_heyan_v1_log_proto_init() {
 		return
 	}
 	file_heyan_v1_common_proto_init()
+	file_heyan_v1_log_proto_msgTypes[4].OneofWrappers = []any{
+		(*ExportLogResponse_Begin_)(nil),
+		(*ExportLogResponse_Entries_)(nil),
+		(*ExportLogResponse_ProofHashes)(nil),
+		(*ExportLogResponse_End_)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heyan_v1_log_proto_rawDesc), len(file_heyan_v1_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	LogService_ListLogEntries_FullMethodName = "/heyan.v1.LogService/ListLogEntries"
+	LogService_ExportLog_FullMethodName      = "/heyan.v1.LogService/ExportLog"
 	LogService_VerifyLog_FullMethodName      = "/heyan.v1.LogService/VerifyLog"
 	LogService_ListOrigins_FullMethodName    = "/heyan.v1.LogService/ListOrigins"
 	LogService_GetLogCoverage_FullMethodName = "/heyan.v1.LogService/GetLogCoverage"
@@ -36,6 +37,11 @@ const (
 type LogServiceClient interface {
 	// Streams records that pass a filter, in order. With follow it goes on with new ones until cancelled.
 	ListLogEntries(ctx context.Context, in *ListLogEntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListLogEntriesResponse], error)
+	// Streams records that pass a filter together with what proves, later and without this server, that they are in the
+	// log: the batch inclusion proof of their leaves in the tree of one signed checkpoint. An export holds the records that
+	// the log has when it begins; it never follows. Messages come in this order: one begin; entries and proof_hashes as
+	// they are found, each kind in its own order; one end. A stream without its end is not an export.
+	ExportLog(ctx context.Context, in *ExportLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportLogResponse], error)
 	// Verifies the log on the server: every frame, record, root and signature.
 	VerifyLog(ctx context.Context, in *VerifyLogRequest, opts ...grpc.CallOption) (*VerifyLogResponse, error)
 	// Lists every origin that the store has ever seen.
@@ -72,6 +78,25 @@ func (c *logServiceClient) ListLogEntries(ctx context.Context, in *ListLogEntrie
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type LogService_ListLogEntriesClient = grpc.ServerStreamingClient[ListLogEntriesResponse]
+
+func (c *logServiceClient) ExportLog(ctx context.Context, in *ExportLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportLogResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &LogService_ServiceDesc.Streams[1], LogService_ExportLog_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportLogRequest, ExportLogResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LogService_ExportLogClient = grpc.ServerStreamingClient[ExportLogResponse]
 
 func (c *logServiceClient) VerifyLog(ctx context.Context, in *VerifyLogRequest, opts ...grpc.CallOption) (*VerifyLogResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -121,6 +146,11 @@ func (c *logServiceClient) GetCheckpoint(ctx context.Context, in *GetCheckpointR
 type LogServiceServer interface {
 	// Streams records that pass a filter, in order. With follow it goes on with new ones until cancelled.
 	ListLogEntries(*ListLogEntriesRequest, grpc.ServerStreamingServer[ListLogEntriesResponse]) error
+	// Streams records that pass a filter together with what proves, later and without this server, that they are in the
+	// log: the batch inclusion proof of their leaves in the tree of one signed checkpoint. An export holds the records that
+	// the log has when it begins; it never follows. Messages come in this order: one begin; entries and proof_hashes as
+	// they are found, each kind in its own order; one end. A stream without its end is not an export.
+	ExportLog(*ExportLogRequest, grpc.ServerStreamingServer[ExportLogResponse]) error
 	// Verifies the log on the server: every frame, record, root and signature.
 	VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error)
 	// Lists every origin that the store has ever seen.
@@ -141,6 +171,9 @@ type UnimplementedLogServiceServer struct{}
 
 func (UnimplementedLogServiceServer) ListLogEntries(*ListLogEntriesRequest, grpc.ServerStreamingServer[ListLogEntriesResponse]) error {
 	return status.Error(codes.Unimplemented, "method ListLogEntries not implemented")
+}
+func (UnimplementedLogServiceServer) ExportLog(*ExportLogRequest, grpc.ServerStreamingServer[ExportLogResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportLog not implemented")
 }
 func (UnimplementedLogServiceServer) VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyLog not implemented")
@@ -185,6 +218,17 @@ func _LogService_ListLogEntries_Handler(srv interface{}, stream grpc.ServerStrea
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type LogService_ListLogEntriesServer = grpc.ServerStreamingServer[ListLogEntriesResponse]
+
+func _LogService_ExportLog_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportLogRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(LogServiceServer).ExportLog(m, &grpc.GenericServerStream[ExportLogRequest, ExportLogResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LogService_ExportLogServer = grpc.ServerStreamingServer[ExportLogResponse]
 
 func _LogService_VerifyLog_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifyLogRequest)
@@ -286,6 +330,11 @@ var LogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "ListLogEntries",
 			Handler:       _LogService_ListLogEntries_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ExportLog",
+			Handler:       _LogService_ExportLog_Handler,
 			ServerStreams: true,
 		},
 	},
