@@ -261,18 +261,19 @@ func fileDigest(path string) ([]byte, error) {
 	return sum[:], nil
 }
 
-// wordFlag is one of a list of words in upper case, typed in any; "" where it is not given.
+// wordFlag is one of a list of words, typed in any case; what it was before where it is not given.
 type wordFlag struct {
 	target *string
 	words  []string
 }
 
 func (f wordFlag) Set(text string) error {
-	word := strings.ToUpper(strings.ReplaceAll(text, "-", "_"))
-	if !slices.Contains(f.words, word) {
+	text = strings.ReplaceAll(text, "-", "_")
+	at := slices.IndexFunc(f.words, func(word string) bool { return strings.EqualFold(word, text) })
+	if at < 0 {
 		return &badValue{"one of " + strings.Join(f.words, ", ")}
 	}
-	*f.target = word
+	*f.target = f.words[at]
 	return nil
 }
 func (f wordFlag) String() string { return *f.target }

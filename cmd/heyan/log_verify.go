@@ -16,41 +16,73 @@ import (
 	"github.com/heyan-project/heyan/cmd/heyan/internal/saved"
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/export"
 )
 
 // proving is the flags of `heyan log verify`.
 type proving struct {
 	file, dir, key, sealKey string
-	checkpoints             []string
+	checkpoints, receipts   []string
 }
 
 func logVerify(a *app) *cobra.Command {
 	p := &proving{}
 	cmd := &cobra.Command{
-		Use:   "verify",
-		Short: "Prove that the log is whole: on the server, or here on a file or directory",
-		Long: `Verify recomputes the Merkle tree from the records and compares it with what was signed. Without --file and --dir the
-server does it on its own log. With them nothing is called: the verifier key then comes from --key, and should come
-from a safer place than the log.
+		Use:   "verify [PATH]",
+		Short: "Prove that the log is whole: on the server, or here on an export, file or directory",
+		Long: `Verify recomputes the Merkle tree from the records and compares it with what was signed. Without a path the server does
+it on its own log. PATH is what "log export" or "log list --save" wrote, or a log directory; which of them it is, is found
+out. Then nothing is called: the verifier key comes from --key, and should come from a safer place than the log.
 
-Findings are TAMPERED, MISSING or UNVERIFIABLE. Exit code 0 means whole: nothing was found. Whether the keeper of the
-signing key rewrote history as a whole can only be told by checkpoints that left the machine: give them by --checkpoint.
-A file of many, such as log.checkpoints_to makes, is taken as it is: each of them has to agree. What it holds of other
-logs is left out.`,
+Findings are TAMPERED, MISSING or UNVERIFIABLE. Exit code 0 means whole: nothing was found. Of an export, "members" says
+that each row is a record of the signed log and shows what that says; "completeness", that no record of its range is
+left out, which is proven of an export without filter only.
+
+Whether the keeper of the signing key rewrote history as a whole can only be told by what left the machine: give
+checkpoints by --checkpoint, receipts by --receipt. An export compares with an older checkpoint where it was made with
+it, or begins at index 0 without a filter. A file of many checkpoints, such as log.checkpoints_to makes, is taken as it
+is: each of them has to agree. What it holds of other logs is left out.`,
 		Example: `  heyan log verify
-  heyan log verify --file log.jsonl --key node1.vkey --checkpoint 2026-11-01.checkpoint
-  heyan log verify --dir /var/lib/heyan/log --key node1.vkey --seal-key seal.key --checkpoint /mnt/elsewhere/heyan.checkpoints`,
-		Args: arguments(),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.proveLog(cmd.Context(), p) },
+  heyan log verify november --key node1.vkey --checkpoint 2026-11-01.checkpoint
+  heyan log verify log.jsonl --key node1.vkey --checkpoint 2026-11-01.checkpoint
+  heyan log verify /var/lib/heyan/log --key node1.vkey --seal-key seal.key --checkpoint /mnt/elsewhere/heyan.checkpoints`,
+		Args: atMost("PATH"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := p.find(args); err != nil {
+				return err
+			}
+			return a.proveLog(cmd.Context(), p)
+		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&p.file, "file", "", "verify this file, which log list --save wrote")
-	flags.StringVar(&p.dir, "dir", "", "verify this log directory")
+	flags.StringVar(&p.file, "file", "", "verify this file, which log list --save wrote; the same as PATH")
+	flags.StringVar(&p.dir, "dir", "", "verify this export or log directory; the same as PATH")
 	flags.StringVar(&p.key, "key", "", "verifier key of the log, or a file that holds it")
-	flags.StringVar(&p.sealKey, "seal-key", "", "with --dir: file of the key that opens sealed records")
+	flags.StringVar(&p.sealKey, "seal-key", "", "with a log directory: file of the key that opens sealed records")
 	flags.StringSliceVar(&p.checkpoints, "checkpoint", nil, "file of checkpoints that were kept elsewhere, one or many; repeatable")
+	flags.StringSliceVar(&p.receipts, "receipt", nil, "file of a receipt, with an export or log directory; repeatable")
 	cmd.MarkFlagsMutuallyExclusive("file", "dir")
 	return cmd
+}
+
+// find takes the path for a file or a directory, whichever it is.
+func (p *proving) find(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if p.file != "" || p.dir != "" {
+		return usageError("PATH, --file and --dir name the same: one is enough", "")
+	}
+	info, err := os.Stat(args[0])
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		p.dir = args[0]
+	default:
+		p.file = args[0]
+	}
+	return nil
 }
 
 func (a *app) proveLog(ctx context.Context, p *proving) error {
@@ -58,14 +90,19 @@ func (a *app) proveLog(ctx context.Context, p *proving) error {
 	if err != nil {
 		return err
 	}
+	if len(p.receipts) > 0 && p.dir == "" {
+		return usageError("--receipt is for an export or a log directory", "to prove a receipt alone: heyan log receipt verify")
+	}
 	switch {
-	case p.file != "":
-		return a.proveFile(p, kept)
+	case p.dir != "" && export.Is(p.dir):
+		return a.proveExport(ctx, p, kept)
 	case p.dir != "":
 		return a.proveDir(ctx, p, kept)
+	case p.file != "":
+		return a.proveFile(p, kept)
 	}
 	if p.key != "" || p.sealKey != "" {
-		return usageError("--key and --seal-key are for --file and --dir", "")
+		return usageError("--key and --seal-key are for what lies here: name it by PATH", "")
 	}
 	notes := a.evidence(kept, lastOrigin(kept))
 	if few := spread(notes, maxAsked); len(few) < len(notes) {
@@ -82,9 +119,28 @@ func (a *app) proveLog(ctx context.Context, p *proving) error {
 	})
 }
 
+// outside is what was kept elsewhere of the log of an origin.
+func (a *app) outside(p *proving, kept []keptFile, origin string) ([]netlog.Evidence, error) {
+	var all []netlog.Evidence
+	for _, note := range a.evidence(kept, origin) {
+		all = append(all, netlog.Evidence{Checkpoint: note})
+	}
+	for _, path := range p.receipts {
+		receipt, err := readReceipt(path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, netlog.Evidence{Leaf: receipt.GetLeaf(), Proof: receipt.GetProof()})
+		if len(receipt.GetResolutionLeaf()) > 0 {
+			all = append(all, netlog.Evidence{Leaf: receipt.GetResolutionLeaf(), Proof: receipt.GetResolutionProof()})
+		}
+	}
+	return all, nil
+}
+
 func (a *app) proveFile(p *proving, kept []keptFile) error {
 	if p.key == "" {
-		return usageError("--file needs --key", "a key that stands in the file would prove nothing; an auditor reads keys by: heyan log origins")
+		return usageError("a file needs --key", "a key that stands in the file would prove nothing; an auditor reads keys by: heyan log origins")
 	}
 	key, err := verifierKey(p.key)
 	if err != nil {
@@ -124,10 +180,9 @@ func (a *app) proveDir(ctx context.Context, p *proving, kept []keptFile) error {
 		return err
 	}
 	defer log.Close()
-	notes := a.evidence(kept, log.Origin())
-	evidence := make([]netlog.Evidence, len(notes))
-	for i, note := range notes {
-		evidence[i].Checkpoint = note
+	evidence, err := a.outside(p, kept, log.Origin())
+	if err != nil {
+		return err
 	}
 	report, err := log.Verify(ctx, evidence...)
 	if err != nil {
@@ -143,7 +198,7 @@ func (a *app) proveDir(ctx context.Context, p *proving, kept []keptFile) error {
 			Kind: strings.ToUpper(f.Verdict.String()), File: f.File, Index: f.From, Text: f.Detail,
 		})
 	}
-	return a.printProof(answer, len(notes))
+	return a.printProof(answer, len(evidence))
 }
 
 func (a *app) printProof(answer *heyanv1.VerifyLogResponse, given int) error {

@@ -48,8 +48,12 @@ const (
 // EntriesFile is the name of the file of rows.
 func EntriesFile(f Format) string { return "entries." + string(f) }
 
-// ErrNoExport is a directory without a manifest.
-var ErrNoExport = errors.New("export: no manifest.json in this directory")
+var (
+	// ErrNoExport is a directory without a manifest.
+	ErrNoExport = errors.New("export: no manifest.json in this directory")
+	// ErrUnproven is what a [Writer] was given that does not verify.
+	ErrUnproven = errors.New("export: what was to be exported does not verify")
+)
 
 // Totals says whether hourly totals, which the log itself holds, agree with a filtered export.
 type Totals string

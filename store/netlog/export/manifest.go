@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -74,6 +75,21 @@ type Filter struct {
 
 // Empty tells that nothing was filtered.
 func (f Filter) Empty() bool { return f == Filter{} }
+
+// String returns the members that are set, "client=acme outcome=DENIED".
+func (f Filter) String() string {
+	var words []string
+	for _, m := range []struct{ name, text string }{
+		{"start_time", f.StartTime}, {"end_time", f.EndTime}, {"client", f.Client}, {"actor", f.Actor}, {"source", f.Source},
+		{"method", f.Method}, {"event", f.Event}, {"category", f.Category}, {"outcome", f.Outcome}, {"reason", f.Reason},
+		{"product", f.Product}, {"verification", f.Verification}, {"session", f.Session},
+	} {
+		if m.text != "" {
+			words = append(words, m.name+"="+m.text)
+		}
+	}
+	return strings.Join(words, " ")
+}
 
 // End is the first or last row: when it was, and the state of the clock that says so.
 type End struct {

@@ -54,6 +54,9 @@ type Report struct {
 	Members bool
 	// Complete tells that every record of the manifest's range is there: it was not filtered, and nothing is missing.
 	Complete bool
+	// Gapless tells that the rows are proven, and every record from the first one to the last: of an export that is filtered
+	// by time alone, that nothing is left out in between.
+	Gapless bool
 	// Totals says of a filtered export whether the log's hourly totals agree with it.
 	Totals Totals
 	// Anchors is how many pieces of outside evidence agree, of Given.
@@ -181,6 +184,7 @@ func (v *verification) conclude(m *Manifest) error {
 	}
 	v.report.Members = !v.broken && v.proof.found
 	v.report.Complete = v.report.Members && m.Filter.Empty() && v.report.Rows == m.Range.ToIndex-m.Range.FromIndex
+	v.report.Gapless = v.report.Members && m.Count > 0 && v.report.Rows == m.Count && m.Last.Index-m.First.Index+1 == m.Count && v.report.Whole()
 	v.anchor()
 	return nil
 }

@@ -145,7 +145,8 @@ func (w *world) exportTo(dir string, a asked) error {
 		out.Abort()
 		return err
 	}
-	return out.Commit(w.t.Context(), w.manifest(a))
+	m := w.manifest(a)
+	return out.Commit(w.t.Context(), &m)
 }
 
 func (w *world) fill(out *Writer, a asked) error {

@@ -39,11 +39,11 @@ func NewRows(out io.Writer, l Layout) (*Rows, error) {
 // of this version is an error: it could not be shown.
 func (r *Rows) Row(index uint64, leaf []byte, amended string) error {
 	if r.count > 0 && index <= r.row.index {
-		return fmt.Errorf("export: record %d comes after record %d", index, r.row.index)
+		return fmt.Errorf("%w: record %d comes after record %d", ErrUnproven, index, r.row.index)
 	}
 	var err error
 	if r.row.record, err = record.Parse(leaf); err != nil {
-		return fmt.Errorf("export: record %d: %w", index, err)
+		return fmt.Errorf("%w: record %d: %w", ErrUnproven, index, err)
 	}
 	if err := r.begin(); err != nil {
 		return err
@@ -137,8 +137,9 @@ func (w *Writer) Proof(hashes []byte) error {
 
 // Commit completes the manifest by what the writer knows itself (version, layout, count, first and last row, files),
 // flushes everything, verifies it as it lies there, and gives the directory its name. m.VerifierKey is the key that it is
-// verified with. After an error nothing is left.
-func (w *Writer) Commit(ctx context.Context, m Manifest) (err error) {
+// verified with. After an error nothing is left, unless the directory has its name already and only that could not be
+// flushed.
+func (w *Writer) Commit(ctx context.Context, m *Manifest) (err error) {
 	defer func() {
 		if err != nil {
 			w.Abort()
@@ -161,7 +162,7 @@ func (w *Writer) Commit(ctx context.Context, m Manifest) (err error) {
 		}
 		m.Files = append(m.Files, f.describe())
 	}
-	if err := w.manifest(&m); err != nil {
+	if err := w.manifest(m); err != nil {
 		return err
 	}
 	report, err := Verify(ctx, w.dir.Path(), Options{Key: key})
@@ -169,7 +170,7 @@ func (w *Writer) Commit(ctx context.Context, m Manifest) (err error) {
 		return err
 	}
 	if !report.Whole() {
-		return fmt.Errorf("export: what was written does not verify: %v", report.Findings[0])
+		return fmt.Errorf("%w: %v", ErrUnproven, report.Findings[0])
 	}
 	return w.dir.Publish()
 }

@@ -120,3 +120,10 @@ func Count(n int64) string {
 	}
 	return sign + digits
 }
+
+// Total states a total that was not known when the bar began.
+func (p *Progress) Total(n int64) {
+	if p != nil {
+		p.total = n
+	}
+}
