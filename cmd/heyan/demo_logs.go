@@ -26,7 +26,28 @@ func (d *demo) logs(ctx context.Context) error {
 	}
 	d.add("network log", "the same with one record changed", "exit 1", d.exit(ctx, "", "log", "verify", "--file", filepath.Join(d.home, "tampered.jsonl"), "--key", key), "")
 	d.add("network log", "proven on the server", "exit 0", audit("log", "verify"), "")
+	if err := d.export(key, audit); err != nil {
+		return err
+	}
 	return d.receipt(ctx, key)
+}
+
+// export takes a part of the log as a spreadsheet, proves it offline, and shows that an edited cell is found.
+func (d *demo) export(key string, audit func(...string) string) error {
+	dir := filepath.Join(d.home, "export")
+	d.add("network log", "every refusal, exported for a spreadsheet", "exit 0",
+		audit("log", "export", "--outcome", "DENIED", "--format", "csv", "--lang", "zh", "--bom", "--out", dir), "")
+	d.add("network log", "proven here: each row, and each column of it", "exit 0", audit("log", "verify", dir, "--key", key), "")
+	path := filepath.Join(dir, "entries.csv")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), ",DENIED,", ",SUCCESS,", 1)), 0o600); err != nil {
+		return err
+	}
+	d.add("network log", "the same with one refusal made a success", "exit 1", audit("log", "verify", dir, "--key", key), "")
+	return nil
 }
 
 // exit runs a command line with the demo's profiles and returns its exit code as text.
