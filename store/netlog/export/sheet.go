@@ -154,9 +154,22 @@ func hidden(r rune) bool {
 		r >= 0xe0000 && r <= 0xe0fff || r == utf8.RuneError
 }
 
+// bare tells that a cell can be copied as it is, as most can: it is ASCII that means nothing in either format.
+func bare(cell []byte) bool {
+	for _, c := range cell {
+		if c <= ' ' || c >= 0x7f || c == '"' || c == '\\' || c == ',' || c == ';' {
+			return false
+		}
+	}
+	return true
+}
+
 // appendJSON writes a JSON string.
 func appendJSON(b, cell []byte) []byte {
 	b = append(b, '"')
+	if bare(cell) {
+		return append(append(b, cell...), '"')
+	}
 	for len(cell) > 0 {
 		r, n := utf8.DecodeRune(cell)
 		switch {
@@ -196,6 +209,9 @@ func formula(cell []byte) bool {
 // an apostrophe in front; what may not stand there as it is, a form after a backslash, which is itself doubled. So a
 // cell's text can always be had back: without the first apostrophe, and with the escapes undone.
 func appendCSV(b, cell []byte, guard bool) []byte {
+	if bare(cell) && !(guard && formula(cell)) {
+		return append(b, cell...)
+	}
 	quoted := bytes.ContainsAny(cell, "\",; ")
 	if quoted {
 		b = append(b, '"')
