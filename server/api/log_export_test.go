@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
+	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
@@ -279,6 +281,26 @@ func TestExportOfAPurgedLog(t *testing.T) {
 		}
 		if text != c.gap || outside != c.outside {
 			t.Errorf("%d to %d: %q, outside %v", c.start, c.end, text, outside)
+		}
+	}
+}
+
+// What became of a record later goes with it.
+func TestExportAmendedBy(t *testing.T) {
+	o := newOffice(t)
+	o.note(3, record.VerificationVerify, "acme")
+	id := fmt.Sprintf("%s/%020d", o.Log.Origin(), 2)
+	_, err := o.Store.PutDocument(t.Context(), store.Amendments, id, value(json.Marshal(record.VerificationVoided.String()))(t), 0)
+	must(t, err)
+	done, p := o.export(&heyanv1.ExportLogRequest{EndIndex: 4})
+	accepted(t, done)
+	for i, e := range p.entries {
+		want := ""
+		if i == 2 {
+			want = "verification.voided"
+		}
+		if e.GetAmendedBy() != want {
+			t.Errorf("record %d is amended by %q", i, e.GetAmendedBy())
 		}
 	}
 }

@@ -445,3 +445,32 @@ func FuzzRows(f *testing.F) {
 		}
 	})
 }
+
+// FuzzManifest: whatever stands in a manifest, a verifier ends without panic, and one that it reads is written again in
+// the same bytes.
+func FuzzManifest(f *testing.F) {
+	w := newWorld(f, 1, 6)
+	a := w.some(CSV, 1, 4)
+	a.anchors = []uint64{3}
+	dir := w.export(a)
+	path := filepath.Join(dir, ManifestFile)
+	content, err := os.ReadFile(path)
+	must(f, err)
+	f.Add(content)
+	f.Add([]byte(`{"version":1}`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		m, err := parseManifest(bytes.NewReader(content))
+		if err == nil {
+			again, err := m.marshal()
+			must(t, err)
+			if !bytes.Equal(again, content) {
+				t.Errorf("%s is written again as %s", content, again)
+			}
+		}
+		must(t, os.Remove(path))
+		must(t, os.WriteFile(path, content, 0o600))
+		if _, err := Verify(t.Context(), dir, Options{Key: w.key, Outside: []netlog.Evidence{{Checkpoint: w.notes[3]}}}); err != nil {
+			t.Error(err)
+		}
+	})
+}
