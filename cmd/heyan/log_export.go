@@ -95,22 +95,26 @@ func (e *exporting) run(ctx context.Context) error {
 		err = e.complete(end)
 	}
 	switch {
-	case e.writer == nil && err == nil:
-		if err = e.rows.Flush(); err == nil {
-			e.note("%s; nothing proves them: a directory holds a proof", countOf(int(e.rows.Count()), "row"))
-		}
-		return err
-	case e.writer == nil:
-		return err
-	case err != nil:
-		e.writer.Abort()
-	default:
+	case err == nil && e.writer == nil:
+		err = e.flush()
+	case err == nil:
 		err = e.finish(ctx, end)
+	case e.writer != nil:
+		e.writer.Abort()
 	}
 	if errors.Is(err, export.ErrUnproven) {
-		return &exitError{exitNo, err.Error(), "nothing was written; the server's own verdict: heyan log verify"}
+		return &exitError{exitNo, err.Error(), "there is no export; the server's own verdict: heyan log verify"}
 	}
 	return err
+}
+
+// flush ends rows on standard output.
+func (e *exporting) flush() error {
+	if err := e.rows.Flush(); err != nil {
+		return err
+	}
+	e.note("%s; nothing proves them: a directory holds a proof", countOf(int(e.rows.Count()), "row"))
+	return nil
 }
 
 // anchors reads how large the log was when checkpoints were kept. Their signatures are compared by log verify.
@@ -184,7 +188,7 @@ func (e *exporting) receive(ctx context.Context, conn *dial.Connection) (*heyanv
 	}
 }
 
-// part takes one message that is not the end.
+// part takes one message. Of the end there is nothing to write yet.
 func (e *exporting) part(m *heyanv1.ExportLogResponse) error {
 	switch part := m.GetPart().(type) {
 	case *heyanv1.ExportLogResponse_Begin_:
