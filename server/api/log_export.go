@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/grpc"
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
@@ -79,7 +78,7 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 		Region: l.d.Region, MakeTime: stamp(l.d.Now()),
 	}
 	last.Gaps, last.OutsideCoverage = gaps(req, query, held, head.GetSize())
-	if last.Consistency, err = consistency(req.GetAnchorSizes(), head.GetSize(), l.d.Log); err != nil {
+	if last.Consistency, err = consistency(req.GetAnchorSizes(), head, l.d.Log); err != nil {
 		return unreadable(ctx, err)
 	}
 	return e.send(&heyanv1.ExportLogResponse{Part: &heyanv1.ExportLogResponse_End_{End: last}})
@@ -180,13 +179,13 @@ func (e *exporting) send(m *heyanv1.ExportLogResponse) error {
 }
 
 // consistency proves the tree of the checkpoint to hold each older one that the log has.
-func consistency(sizes []uint64, size uint64, r tlog.HashReader) ([]*heyanv1.ConsistencyProof, error) {
+func consistency(sizes []uint64, head *heyanv1.Checkpoint, log *netlog.Log) ([]*heyanv1.ConsistencyProof, error) {
 	var all []*heyanv1.ConsistencyProof
 	for _, older := range sizes {
-		if older == 0 || older > size {
+		if older == 0 || older > head.GetSize() {
 			continue
 		}
-		hashes, err := tlog.ProveTree(int64(size), int64(older), r)
+		hashes, err := tree.ProveConsistency(older, head.GetSize(), tree.Hash(head.GetRoot()), log)
 		if err != nil {
 			return nil, err
 		}

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -172,12 +171,12 @@ func TestExportLog(t *testing.T) {
 	if len(p.end.GetConsistency()) != 1 || p.end.GetConsistency()[0].GetSize() != before.Size {
 		t.Fatalf("consistency with %v", p.end.GetConsistency())
 	}
-	var proof tlog.TreeProof
+	var proof []tree.Hash
 	for _, h := range p.end.GetConsistency()[0].GetHashes() {
-		proof = append(proof, tlog.Hash(h))
+		proof = append(proof, tree.Hash(h))
 	}
 	c := p.end.GetCheckpoint()
-	must(t, tlog.CheckTree(proof, int64(c.GetSize()), tlog.Hash(c.GetRoot()), int64(before.Size), before.Root))
+	must(t, tree.CheckConsistency(proof, before.Size, before.Root, c.GetSize(), tree.Hash(c.GetRoot())))
 }
 
 // What the log does not hold of a range is said, and told from a range in which nothing passes.

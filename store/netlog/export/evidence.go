@@ -3,8 +3,6 @@ package export
 import (
 	"fmt"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
@@ -62,15 +60,15 @@ func (v *verification) consistent(t *target, m *Manifest) {
 		if c.Size != t.checkpoint.Size || c.Size == 0 || c.Size > signed.Size {
 			continue
 		}
-		proof := make(tlog.TreeProof, 0, len(c.Hashes))
+		proof := make([]tree.Hash, 0, len(c.Hashes))
 		for _, h := range c.Hashes {
-			if len(h) != tlog.HashSize {
+			if len(h) != len(tree.Hash{}) {
 				v.find(netlog.Tampered, "", "a consistency proof is malformed")
 				return
 			}
-			proof = append(proof, tlog.Hash(h))
+			proof = append(proof, tree.Hash(h))
 		}
-		v.judge(t, tlog.CheckTree(proof, int64(signed.Size), signed.Root, int64(c.Size), t.checkpoint.Root) == nil,
+		v.judge(t, tree.CheckConsistency(proof, c.Size, t.checkpoint.Root, signed.Size, signed.Root) == nil,
 			otherHistory+", or the manifest's consistency proof was changed")
 		return
 	}
