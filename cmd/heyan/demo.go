@@ -31,9 +31,9 @@ func demoCommand(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Show everything in one go, on a fresh machine",
 		Long: `Starts a server with temporary data and generated certificates, imports 100,000 invented people from a file, has a second
-person activate them, and then, through real gRPC and TLS: every product, some forty refusals, a
-replay, consents, a withdrawal, a person under 14. It pulls the network log, verifies it offline, checks a receipt, and
-prints it all as one table. Exit code 0 means that every step went as it should.`,
+person activate them, and then, through real gRPC and TLS: every product, some forty refusals, a replay, consents, a
+withdrawal, a person under 14, callers who never come to an end. It pulls the network log, verifies it offline, checks a
+receipt, and prints it all as one table. Exit code 0 means that every step went as it should.`,
 		Example: "  heyan demo\n  heyan demo --keep",
 		Args:    arguments(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return d.run(cmd.Context()) },
@@ -53,10 +53,10 @@ type demo struct {
 	client  *dial.Connection // by API key
 	other   *dial.Connection // another client
 	cases   people.Cases
+	calls   []*endlessCall
 	steps   []step
 	count   int // for fresh ids
 	address string
-	silent  chan error // how the stream that says nothing ended
 }
 
 // step is one row of the table.
@@ -77,8 +77,8 @@ func (d *demo) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.stop(ctx)) }()
 	for _, part := range []func(context.Context) error{
-		d.load, d.silence, d.products, d.sharing, d.refusals, d.transportRefusals, d.adminRefusals, d.idempotency, d.consents, d.children,
-		d.silenced, d.logs,
+		d.endless, d.load, d.duties, d.products, d.sharing, d.refusals, d.transportRefusals, d.adminRefusals, d.idempotency, d.consents,
+		d.children, d.ended, d.logs,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -176,7 +176,7 @@ func (d *demo) load(ctx context.Context) error {
 	activate := &heyanv1.ActivateDatasetRequest{Dataset: devDataset, Generation: generation}
 	d.expectVerify("data", "before activation nothing answers", "SOURCE_UNAVAILABLE", d.request("id2", d.cases.Everything))
 	_, err = heyanv1.NewAccessServiceClient(d.crew.system).ActivateDataset(ctx, activate)
-	d.refused("data", "activated by its importer", "ROLE_REQUIRED", err, d.crew.system)
+	d.refused("data", "activated by its importer, who lacks the role", "ROLE_REQUIRED", err, d.crew.system)
 	if _, err := heyanv1.NewAccessServiceClient(d.crew.security).ActivateDataset(ctx, activate); err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
-	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -55,28 +54,6 @@ func (d *demo) refusals(ctx context.Context) error {
 	d.refused("refusals", "another client's verification, by its API key", "RESOURCE_NOT_FOUND", err, d.other)
 	_, err = heyanv1.NewVerificationServiceClient(d.client).BatchVerify(ctx, &heyanv1.BatchVerifyRequest{Requests: make([]*heyanv1.VerifyRequest, 1001)})
 	d.refused("refusals", "a batch of 1001", "REQUEST_TOO_LARGE", err, d.client)
-	return nil
-}
-
-// demoSilence is how long the demo's server lets a stream be silent: short, so that one can be seen to end.
-const demoSilence = 2 * time.Second
-
-// silence opens a stream and says nothing; silenced sees how it ended, while the demo went on.
-func (d *demo) silence(ctx context.Context) error {
-	stream, err := reflectionv1.NewServerReflectionClient(d.client).ServerReflectionInfo(ctx)
-	if err != nil {
-		return err
-	}
-	d.silent = make(chan error, 1)
-	go func() {
-		_, err := stream.Recv()
-		d.silent <- err
-	}()
-	return nil
-}
-
-func (d *demo) silenced(context.Context) error {
-	d.refused("refusals", "a stream that never ends, and says nothing", "DEADLINE_REACHED", <-d.silent, nil)
 	return nil
 }
 
