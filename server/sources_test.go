@@ -88,9 +88,9 @@ func TestSharedSource(t *testing.T) {
 	expect("a new hour", 1, true)
 	w.CountLogins("2001:db8::7", 1000)
 	expect("the next hour's many", 2, true)
-	w.Clock.Set(start.Add(2 * time.Hour))
+	w.Clock.Set(start.Add(2*time.Hour + time.Minute)) // the hour began some microseconds after the one before it
 	expect("its end", 2, true)
-	w.Clock.Set(start.Add(3*time.Hour + time.Minute))
+	w.Clock.Set(start.Add(4 * time.Hour))
 	expect("an hour without", 2, false)
 	w.CountLogins("203.0.113.7", 500)
 	w.Clock.Set(start)
