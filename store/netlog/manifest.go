@@ -130,3 +130,13 @@ func segmentNames(dir string) ([]string, error) {
 	slices.Sort(names)
 	return slices.Compact(names), nil
 }
+
+// Segments returns the manifests of the sealed segments that are here, from the oldest.
+func (r *Reader) Segments() []Manifest {
+	sealed := r.snapshot().sealed
+	list := make([]Manifest, len(sealed))
+	for i, s := range sealed {
+		list[i] = s.Manifest
+	}
+	return list
+}

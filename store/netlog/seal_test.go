@@ -102,6 +102,9 @@ func TestSealing(t *testing.T) {
 		if err != nil || m.Region != "cn-north-1" || m.First != 512 || m.End != 768 || !m.Oldest.Equal(moment.Add(512)) || !m.Latest.Equal(moment.Add(767)) {
 			t.Errorf("%+v %v", m, err)
 		}
+		if all := l.Segments(); len(all) != 2 || all[0].First != 0 || all[0].End != 512 || !sameManifest(all[1], m) {
+			t.Errorf("segments %+v", all)
+		}
 		c, err := l.Coverage(t.Context())
 		if err != nil || c.First != 0 || c.Size != 1000 || c.Segments != 2 {
 			t.Errorf("%+v %v", c, err)
