@@ -11,7 +11,7 @@ import (
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/embedded"
 	"github.com/heyan-project/heyan/store/netlog"
-	"github.com/heyan-project/heyan/store/netlog/wal"
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 )
 
 // What belongs together stands in the sealed store, as documents of kind store.Deployments: which digest suite its rows
@@ -66,7 +66,7 @@ func (s *state) named(err error) error {
 	switch {
 	case errors.Is(err, embedded.ErrWrongKey):
 		wrong = errors.Join(checkSeals(s.config)...)
-	case errors.Is(err, netlog.ErrKey), errors.Is(err, wal.ErrSealKey):
+	case errors.Is(err, netlog.ErrKey), errors.Is(err, atrest.ErrKey):
 		wrong = errors.Join(checkLogKeys(s.config)...)
 	}
 	if wrong == nil {

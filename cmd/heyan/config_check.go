@@ -15,8 +15,8 @@ import (
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
 	"github.com/heyan-project/heyan/store/embedded/sealed"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/tree"
-	"github.com/heyan-project/heyan/store/netlog/wal"
 )
 
 // configReport is what `heyan config check` finds.
@@ -188,7 +188,7 @@ func checkLogKeys(c *config.Config) []error {
 	}
 	reader, err := netlog.OpenReader(netlog.ReaderOptions{Dir: dir, SealKey: seal})
 	switch {
-	case errors.Is(err, wal.ErrSealKey):
+	case errors.Is(err, atrest.ErrKey):
 		wrong = append(wrong, fmt.Errorf("keys.log_seal: %s holds key %s: the seal key is not the file's in %s", c.Keys.LogSeal,
 			keyfile.ID(keyfile.LogSeal, seal), dir))
 	case err != nil:

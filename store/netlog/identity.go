@@ -139,7 +139,7 @@ func birth(opt Options, origin, cause string) ([]byte, error) {
 
 // Open opens the log in Dir for writing, after cutting a torn tail if there is one. It appends no record: the caller
 // reports the [Recovery] in one. Errors: [ErrNoLog], [ErrKey], disk.ErrLocked when another process has it,
-// wal.ErrSealed, wal.ErrSealKey, wal.ErrVersion, wal.CorruptError, and what Options.Admit says; then the files are as
+// atrest.ErrNoKey, atrest.ErrKey, wal.ErrVersion, wal.CorruptError, and what Options.Admit says; then the files are as
 // they were.
 func Open(opt Options) (*Log, Recovery, error) {
 	opt, err := opt.withDefaults()

@@ -282,7 +282,7 @@ type ReaderOptions struct {
 
 // OpenReader opens the log in Dir for reading, whether a server has it open or not, and changes nothing. It sees the
 // records that are durable now. Damage does not keep it from opening: what stands before and after it can be read, and
-// [Reader.Verify] names it. Errors: [ErrNoLog], [ErrKey] when the log is another key's, wal.ErrSealed, wal.ErrSealKey,
+// [Reader.Verify] names it. Errors: [ErrNoLog], [ErrKey] when the log is another key's, atrest.ErrNoKey, atrest.ErrKey,
 // wal.ErrVersion.
 func OpenReader(opt ReaderOptions) (*Reader, error) {
 	id, err := readIdentity(opt.Dir)

@@ -41,10 +41,10 @@ import (
 	"io"
 	"time"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/segment"
 	"github.com/heyan-project/heyan/store/netlog/tree"
-	"github.com/heyan-project/heyan/store/netlog/wal"
 )
 
 var (
@@ -131,8 +131,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Dir == "" || o.Now == nil || len(o.SigningKey) != ed25519.PrivateKeySize {
 		return o, errors.New("netlog: Dir, Now and SigningKey are required")
 	}
-	if n := len(o.SealKey); n != 0 && n != wal.SealKeySize {
-		return o, fmt.Errorf("netlog: seal key has %d bytes, want %d", n, wal.SealKeySize)
+	if n := len(o.SealKey); n != 0 && n != atrest.KeySize {
+		return o, fmt.Errorf("netlog: seal key has %d bytes, want %d", n, atrest.KeySize)
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader

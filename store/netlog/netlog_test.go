@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
-	"github.com/heyan-project/heyan/store/netlog/wal"
 )
 
 var (
@@ -250,10 +250,10 @@ func TestSealedAtRest(t *testing.T) {
 		t.Error("a sealed log opens without a key")
 	}
 	opt.SealKey = make([]byte, 32)
-	if _, _, err := Open(opt); !errors.Is(err, wal.ErrSealKey) {
+	if _, _, err := Open(opt); !errors.Is(err, atrest.ErrKey) {
 		t.Error(err)
 	}
-	if _, err := OpenReader(ReaderOptions{Dir: opt.Dir}); !errors.Is(err, wal.ErrSealed) {
+	if _, err := OpenReader(ReaderOptions{Dir: opt.Dir}); !errors.Is(err, atrest.ErrNoKey) {
 		t.Error(err)
 	}
 }

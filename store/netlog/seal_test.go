@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/disk/disktest"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/store/netlog/wal"
@@ -398,7 +399,7 @@ func TestDamagedSegments(t *testing.T) {
 		if err == nil {
 			reader.Close()
 		}
-		if !errors.Is(err, wal.ErrSealed) {
+		if !errors.Is(err, atrest.ErrNoKey) {
 			t.Errorf("opened: %v", err)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/store/netlog/wal"
@@ -283,7 +284,7 @@ func (v *verification) unreadable(err error) error {
 	first, _ := firstOf(v.file)
 	from := max(first, v.next)
 	switch {
-	case errors.Is(err, wal.ErrSealed), errors.Is(err, wal.ErrSealKey), errors.Is(err, wal.ErrVersion):
+	case errors.Is(err, atrest.ErrNoKey), errors.Is(err, atrest.ErrKey), errors.Is(err, wal.ErrVersion):
 		v.find(Unverifiable, from, 0, 0, strings.TrimPrefix(err.Error(), "wal: "))
 	case errors.Is(err, wal.ErrCorrupt):
 		v.find(Tampered, from, 0, 0, "header is damaged")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/segment"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
@@ -55,7 +56,7 @@ func (v *verification) verifySegment(name string, first uint64, last bool) error
 	f, err := segment.Open(name, v.r.sealKey)
 	var damage *segment.DamageError
 	switch {
-	case errors.Is(err, segment.ErrSealed), errors.Is(err, segment.ErrSealKey), errors.Is(err, segment.ErrVersion):
+	case errors.Is(err, atrest.ErrNoKey), errors.Is(err, atrest.ErrKey), errors.Is(err, segment.ErrVersion):
 		v.find(Unverifiable, first, m.End, 0, strings.TrimPrefix(err.Error(), "segment: "))
 	case errors.As(err, &damage):
 		v.find(Tampered, first, m.End, 0, damage.Part+": "+damage.Reason)

@@ -25,8 +25,8 @@ type File struct {
 	start  int64 // of the first frame
 }
 
-// Open opens a segment and reads its footer. Errors: [ErrDamaged], [ErrVersion], [ErrSealed], [ErrSealKey], those of
-// package os.
+// Open opens a segment and reads its footer. Errors: [ErrDamaged], [ErrVersion], [atrest.ErrNoKey], [atrest.ErrKey],
+// those of package os.
 func Open(name string, sealKey []byte) (*File, error) {
 	src, err := os.Open(name)
 	if err != nil {

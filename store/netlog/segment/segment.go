@@ -9,9 +9,8 @@
 //	footer    one block: see [Footer]
 //	trailer   in clear: where the footer is, magic, CRC32C
 //
-// A block is sealed by AES-256-GCM where there is a seal key: the key is derived for the file (HKDF-SHA-256 of the seal
-// key and the header's salt), the nonce is the block's kind and number, and the header's SHA-256 is authenticated with
-// it. Without a key a block ends in its CRC32C. A file is written once and never changed, so a nonce is used once. What
+// A block is sealed by AES-256-GCM where there is a seal key: the key is the file's own (package atrest), the nonce
+// is the block's kind and number, and the header's SHA-256 is authenticated with it. Without a key a block ends in its CRC32C. A file is written once and never changed, so a nonce is used once. What
 // was hashed into the tree is what is stored: a decompressed frame holds the leaves byte for byte.
 //
 // # Guaranteed
@@ -31,16 +30,15 @@
 package segment
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 )
 
 const (
@@ -48,24 +46,16 @@ const (
 	Version = 1
 	// FrameRecords is how many records a frame holds: those of a C2SP entry bundle, and of a tile.
 	FrameRecords = 256
-	// SealKeySize is the length of a seal key, in bytes.
-	SealKeySize = 32
 	// MaxFrames bounds a file: 2^16 frames are 2^24 records.
 	MaxFrames = 1 << 16
 
 	maxOrigin = 128
-	saltSize  = 32
-	checkSize = 16
 	maxBlock  = 1<<24 - 1 // of a stored block: 256 records of 16 KiB that do not compress fit
 )
 
 var (
 	// ErrVersion is a file of a newer format.
 	ErrVersion = errors.New("segment: file was written by a newer version")
-	// ErrSealed is a sealed file read without a seal key.
-	ErrSealed = errors.New("segment: file is sealed and no seal key was given")
-	// ErrSealKey is a sealed file read with another key than it was sealed with.
-	ErrSealKey = errors.New("segment: seal key is not the file's")
 	// ErrDamaged is a file whose bytes are not those that were sealed. See [DamageError] for where.
 	ErrDamaged = errors.New("segment: damaged")
 	// ErrNotFound is an index that the file does not hold.
@@ -101,17 +91,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type Header struct {
 	Origin     string
 	First, End uint64 // records [First, End), both multiples of FrameRecords
-	salt       [saltSize]byte
-	check      [checkSize]byte // zero: not sealed
+	stamp      atrest.Stamp
 }
 
 // magic is followed by the version, two bytes, big-endian. Both stay in place in every version.
 var magic = [8]byte{'H', 'E', 'Y', 'A', 'N', 'S', 'E', 'G'}
 
-const headerFixed = 8 + 2 + 2 + 8 + 8 + saltSize + checkSize // and then the origin, and a CRC32C
+const headerFixed = 8 + 2 + 2 + 8 + 8 + atrest.StampSize // and then the origin, and a CRC32C
 
 // Sealed tells whether the file's blocks are sealed.
-func (h *Header) Sealed() bool { return h.check != [checkSize]byte{} }
+func (h *Header) Sealed() bool { return h.stamp.Sealed() }
 
 // Frames returns how many frames the file holds.
 func (h *Header) Frames() int { return int((h.End - h.First) / FrameRecords) }
@@ -127,8 +116,7 @@ func (h *Header) marshal() []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(h.Origin)))
 	b = binary.BigEndian.AppendUint64(b, h.First)
 	b = binary.BigEndian.AppendUint64(b, h.End)
-	b = append(b, h.salt[:]...)
-	b = append(b, h.check[:]...)
+	b = h.stamp.Append(b)
 	b = append(b, h.Origin...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
@@ -160,8 +148,7 @@ func readHeader(r io.ReaderAt) (h Header, raw []byte, err error) {
 		return h, nil, damaged("does not match its checksum")
 	}
 	h.First, h.End = binary.BigEndian.Uint64(b[12:]), binary.BigEndian.Uint64(b[20:])
-	copy(h.salt[:], b[28:])
-	copy(h.check[:], b[28+saltSize:])
+	h.stamp = atrest.ReadStamp(b[28:])
 	h.Origin = string(b[headerFixed : size-4])
 	if !h.valid() {
 		return h, nil, damaged("impossible range")
@@ -211,37 +198,10 @@ type blocks struct {
 	header [32]byte
 }
 
-// deriveKeys returns the file's key and the value by which a wrong seal key is told apart from damage.
-func deriveKeys(sealKey []byte, h *Header) (key, check []byte, err error) {
-	okm, err := hkdf.Key(sha256.New, sealKey, h.salt[:], "heyan netlog segment v1 "+h.Origin, SealKeySize+checkSize)
-	if err != nil {
-		return nil, nil, err
-	}
-	return okm[:SealKeySize], okm[SealKeySize:], nil
-}
-
-// newBlocks returns what seals and opens the file with that header.
+// newBlocks returns what seals and opens the file with that header. Errors: [atrest.ErrNoKey], [atrest.ErrKey].
 func newBlocks(sealKey []byte, h *Header, raw []byte) (*blocks, error) {
-	b := &blocks{header: sha256.Sum256(raw)}
-	if !h.Sealed() {
-		return b, nil
-	}
-	if len(sealKey) == 0 {
-		return nil, ErrSealed
-	}
-	key, check, err := deriveKeys(sealKey, h)
-	if err != nil {
-		return nil, err
-	}
-	if !hmac.Equal(check, h.check[:]) {
-		return nil, ErrSealKey
-	}
-	cipherBlock, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	b.aead, err = cipher.NewGCM(cipherBlock)
-	return b, err
+	aead, err := h.stamp.AEAD(sealKey, atrest.Segment, h.Origin)
+	return &blocks{aead, sha256.Sum256(raw)}, err
 }
 
 func nonce(kind uint32, number int) []byte {

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/disk/disktest"
 	"github.com/heyan-project/heyan/store/netlog/record"
@@ -32,7 +33,7 @@ var long = flag.Bool("long", false, "flip every byte")
 
 var (
 	start   = time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
-	sealKey = bytes.Repeat([]byte{7}, segment.SealKeySize)
+	sealKey = bytes.Repeat([]byte{7}, atrest.KeySize)
 )
 
 // world is a log's key and its records, from which segments are made.
@@ -319,10 +320,10 @@ func TestKeys(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "s")
 	_, _, err := w.segment(disk.OS(), name, tree.Frontier{}, segment.FrameRecords, sealKey)
 	w.must(err)
-	if _, err := segment.Open(name, nil); !errors.Is(err, segment.ErrSealed) {
+	if _, err := segment.Open(name, nil); !errors.Is(err, atrest.ErrNoKey) {
 		t.Errorf("without a key: %v", err)
 	}
-	if _, err := segment.Open(name, bytes.Repeat([]byte{8}, segment.SealKeySize)); !errors.Is(err, segment.ErrSealKey) {
+	if _, err := segment.Open(name, bytes.Repeat([]byte{8}, atrest.KeySize)); !errors.Is(err, atrest.ErrKey) {
 		t.Errorf("with another key: %v", err)
 	}
 	if err := check(newWorld(t), name, sealKey); !errors.Is(err, segment.ErrDamaged) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
@@ -55,21 +56,11 @@ func Create(fsys disk.FS, name, origin string, before tree.Frontier, end uint64,
 	if !h.valid() {
 		return nil, fmt.Errorf("segment: no segment of %q can hold the records %d to %d", origin, h.First, end)
 	}
-	if _, err := io.ReadFull(rand, h.salt[:]); err != nil {
-		return nil, fmt.Errorf("segment: no randomness: %w", err)
-	}
-	if len(sealKey) != 0 {
-		if len(sealKey) != SealKeySize {
-			return nil, fmt.Errorf("segment: seal key has %d bytes, want %d", len(sealKey), SealKeySize)
-		}
-		_, check, err := deriveKeys(sealKey, &h)
-		if err != nil {
-			return nil, err
-		}
-		copy(h.check[:], check)
+	var err error
+	if h.stamp, err = atrest.NewStamp(rand, sealKey, atrest.Segment, origin); err != nil {
+		return nil, err
 	}
 	w := &Writer{header: h, raw: h.marshal(), sum: sha256.New(), frontier: before, footer: Footer{Edge: before.Edge()}}
-	var err error
 	if w.blocks, err = newBlocks(sealKey, &h, w.raw); err != nil {
 		return nil, err
 	}

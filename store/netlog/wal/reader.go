@@ -23,17 +23,17 @@ type Reader struct {
 }
 
 // NewReader reads the header and checks the seal key, which is not needed when the file is not sealed. Errors:
-// [ErrVersion], [ErrSealed], [ErrSealKey], [CorruptError].
+// [ErrVersion], [atrest.ErrNoKey], [atrest.ErrKey], [CorruptError].
 func NewReader(src io.ReaderAt, sealKey []byte) (*Reader, error) {
 	h, err := ReadHeader(src)
 	if err != nil {
 		return nil, err
 	}
-	seal, err := newSealer(sealKey, &h)
+	sealer, err := newSealer(sealKey, &h)
 	if err != nil {
 		return nil, err
 	}
-	return &Reader{src, h, seal}, nil
+	return &Reader{src, h, sealer}, nil
 }
 
 // Header returns the file's header.

@@ -8,8 +8,8 @@
 //	CRC32C   4 bytes, big-endian: over length, type and payload
 //	payload
 //
-// The body's payload is a row of record frames, or those sealed by AES-256-GCM. The key is derived for the file
-// (HKDF-SHA-256 of the seal key and the header's salt), the nonce is the batch's number in the file, and the header, the
+// The body's payload is a row of record frames, or those sealed by AES-256-GCM. The key is the file's own
+// (package atrest), the nonce is the batch's number in the file, and the header, the
 // number and the index of the first record are authenticated with it. A file is written by one process in one go and
 // never appended to after a restart, so a nonce is never used twice, even when a torn tail was cut.
 //
@@ -26,24 +26,21 @@
 package wal
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 )
 
 // Version is the version of the file format that this package writes, and the newest that it reads.
 const Version = 1
 
 const (
-	// SealKeySize is the length of a seal key, in bytes.
-	SealKeySize = 32
 	// MaxBody is the largest payload of a body, in bytes.
 	MaxBody = 64 << 20
 	// MaxCheckpoint is the largest signed checkpoint, in bytes.
@@ -51,9 +48,7 @@ const (
 
 	frameOverhead  = 9
 	maxOrigin      = 128
-	saltSize       = 32
 	idSize         = 16
-	checkSize      = 16
 	commitOverhead = idSize + 8 + 8 + 8 + 4 + 8 + 32
 )
 
@@ -68,10 +63,6 @@ const (
 var (
 	// ErrVersion is a file of a newer format.
 	ErrVersion = errors.New("wal: file was written by a newer version")
-	// ErrSealed is a sealed file read without a seal key.
-	ErrSealed = errors.New("wal: file is sealed and no seal key was given")
-	// ErrSealKey is a sealed file read with another key than it was sealed with.
-	ErrSealKey = errors.New("wal: seal key is not the file's")
 	// ErrCorrupt is damage that no crash explains. See [CorruptError] for where.
 	ErrCorrupt = errors.New("wal: corrupt")
 	// ErrTooLarge is a batch that no file can hold.
@@ -138,24 +129,26 @@ type Header struct {
 	Origin string
 	First  uint64   // index of the first record
 	Root   [32]byte // root of the tree before the first record
-	salt   [saltSize]byte
-	check  [checkSize]byte // zero: not sealed
+	stamp  atrest.Stamp
 }
 
 // magic is followed by the version, two bytes, big-endian. Both stay in place in every version.
 var magic = [8]byte{'H', 'E', 'Y', 'A', 'N', 'W', 'A', 'L'}
 
-const headerFixed = 8 + 2 + 2 + 8 + 32 + saltSize + checkSize // and then the origin, and a CRC32C
+const headerFixed = 8 + 2 + 2 + 8 + 32 + atrest.StampSize // and then the origin, and a CRC32C
 
 // Sealed tells whether the file's bodies are sealed.
-func (h *Header) Sealed() bool { return h.check != [checkSize]byte{} }
+func (h *Header) Sealed() bool { return h.stamp.Sealed() }
 
 func (h *Header) size() int64 { return int64(headerFixed + len(h.Origin) + 4) }
 
 // ID names the file: it stands in each of its commits, and no two files share one.
-func (h *Header) ID() [16]byte { return [idSize]byte(h.salt[:idSize]) }
+func (h *Header) ID() [idSize]byte { return h.stamp.ID() }
 
-func (h *Header) id() []byte { return h.salt[:idSize] }
+func (h *Header) id() []byte {
+	id := h.stamp.ID()
+	return id[:]
+}
 
 func (h *Header) marshal() []byte {
 	b := append(make([]byte, 0, h.size()), magic[:]...)
@@ -163,8 +156,7 @@ func (h *Header) marshal() []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(h.Origin)))
 	b = binary.BigEndian.AppendUint64(b, h.First)
 	b = append(b, h.Root[:]...)
-	b = append(b, h.salt[:]...)
-	b = append(b, h.check[:]...)
+	b = h.stamp.Append(b)
 	b = append(b, h.Origin...)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
@@ -194,8 +186,7 @@ func ReadHeader(r io.ReaderAt) (Header, error) {
 	}
 	h.First = binary.BigEndian.Uint64(b[12:])
 	copy(h.Root[:], b[20:])
-	copy(h.salt[:], b[52:])
-	copy(h.check[:], b[52+saltSize:])
+	h.stamp = atrest.ReadStamp(b[52:])
 	h.Origin = string(b[headerFixed : headerFixed+origin])
 	return h, nil
 }
@@ -206,36 +197,10 @@ type sealer struct {
 	header [32]byte // SHA-256 of the header's bytes
 }
 
-// deriveKeys returns the file's key and the value by which a wrong seal key is told apart from damage.
-func deriveKeys(sealKey []byte, h *Header) (key, check []byte, err error) {
-	okm, err := hkdf.Key(sha256.New, sealKey, h.salt[:], "heyan netlog wal v1 "+h.Origin, SealKeySize+checkSize)
-	if err != nil {
-		return nil, nil, err
-	}
-	return okm[:SealKeySize], okm[SealKeySize:], nil
-}
-
-// newSealer returns nil for a file that is not sealed.
+// newSealer returns nil for a file that is not sealed. Errors: [atrest.ErrNoKey], [atrest.ErrKey].
 func newSealer(sealKey []byte, h *Header) (*sealer, error) {
-	if !h.Sealed() {
-		return nil, nil
-	}
-	if len(sealKey) == 0 {
-		return nil, ErrSealed
-	}
-	key, check, err := deriveKeys(sealKey, h)
-	if err != nil {
-		return nil, err
-	}
-	if !hmac.Equal(check, h.check[:]) {
-		return nil, ErrSealKey
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
+	aead, err := h.stamp.AEAD(sealKey, atrest.WAL, h.Origin)
+	if aead == nil || err != nil {
 		return nil, err
 	}
 	return &sealer{aead, sha256.Sum256(h.marshal())}, nil

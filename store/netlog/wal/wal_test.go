@@ -11,11 +11,12 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/disk/disktest"
 )
 
-var sealKey = bytes.Repeat([]byte{5}, SealKeySize)
+var sealKey = bytes.Repeat([]byte{5}, atrest.KeySize)
 
 // batches is what the small file of most tests holds.
 var batches = [][]string{{"a", "bb"}, {"ccc"}, {"dddd", "", "f"}}
@@ -149,10 +150,10 @@ func TestTrim(t *testing.T) {
 
 func TestSealKey(t *testing.T) {
 	content, _ := write(t, sealKey, batches)
-	if _, _, err := scan(content, nil); !errors.Is(err, ErrSealed) {
+	if _, _, err := scan(content, nil); !errors.Is(err, atrest.ErrNoKey) {
 		t.Error(err)
 	}
-	if _, _, err := scan(content, make([]byte, SealKeySize)); !errors.Is(err, ErrSealKey) {
+	if _, _, err := scan(content, make([]byte, atrest.KeySize)); !errors.Is(err, atrest.ErrKey) {
 		t.Error(err)
 	}
 	other, _ := write(t, sealKey, batches)

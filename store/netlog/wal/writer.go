@@ -2,9 +2,9 @@ package wal
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
+	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/disk"
 )
 
@@ -54,20 +54,11 @@ func Create(fsys disk.FS, name string, h Header, sealKey []byte, pave int64, ran
 	if len(h.Origin) > maxOrigin {
 		return nil, errors.New("wal: origin too long")
 	}
-	if _, err := io.ReadFull(rand, h.salt[:]); err != nil {
-		return nil, fmt.Errorf("wal: no randomness: %w", err)
+	var err error
+	if h.stamp, err = atrest.NewStamp(rand, sealKey, atrest.WAL, h.Origin); err != nil {
+		return nil, err
 	}
-	if len(sealKey) != 0 {
-		if len(sealKey) != SealKeySize {
-			return nil, fmt.Errorf("wal: seal key has %d bytes, want %d", len(sealKey), SealKeySize)
-		}
-		_, check, err := deriveKeys(sealKey, &h)
-		if err != nil {
-			return nil, err
-		}
-		copy(h.check[:], check)
-	}
-	seal, err := newSealer(sealKey, &h)
+	sealer, err := newSealer(sealKey, &h)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +75,7 @@ func Create(fsys disk.FS, name string, h Header, sealKey []byte, pave int64, ran
 		pending.Abort()
 		return nil, err
 	}
-	return &Writer{file: pending.File, header: h, seal: seal, size: int64(len(b)), paved: int64(len(b)), pave: pave,
+	return &Writer{file: pending.File, header: h, seal: sealer, size: int64(len(b)), paved: int64(len(b)), pave: pave,
 		zeros: make([]byte, pave), next: h.First}, nil
 }
 
