@@ -18,6 +18,7 @@ type detail struct {
 	Recovery    *recovery  `json:"recovery,omitempty"`
 	LogAccess   *logAccess `json:"log_access,omitempty"`
 	Status      *status    `json:"status,omitempty"`
+	Purge       *purge     `json:"purge,omitempty"`
 }
 
 // peer is what has no column of its own.
@@ -52,6 +53,17 @@ type logAccess struct {
 	To      uint64   `json:"to"`
 	Count   uint64   `json:"count"`
 	Filters []string `json:"filters,omitempty"`
+}
+
+type purge struct {
+	From      uint64     `json:"from"`
+	To        uint64     `json:"to"`
+	Segments  uint64     `json:"segments"`
+	Bytes     uint64     `json:"bytes"`
+	Latest    *time.Time `json:"latest,omitempty"`
+	Period    string     `json:"period,omitempty"`
+	GraceDays uint64     `json:"grace_days"`
+	Kept      uint64     `json:"kept"`
 }
 
 type status struct {
@@ -102,6 +114,13 @@ func appendDetail(b []byte, r *row) []byte {
 	if v := r.record.Status; v != nil {
 		some = true
 		d.Status = statusOf(v)
+	}
+	if v := r.record.Purge; v != nil {
+		some = true
+		d.Purge = &purge{From: v.From, To: v.To, Segments: v.Segments, Bytes: v.Bytes, Period: v.Period, GraceDays: v.GraceDays, Kept: v.Kept}
+		if !v.Latest.IsZero() {
+			d.Purge.Latest = &v.Latest
+		}
 	}
 	if !some {
 		return b

@@ -105,6 +105,9 @@ func (r *Record) decodePart(d *decoder) {
 	case 25:
 		r.Status = new(Status)
 		r.Status.decode(d)
+	case 26:
+		r.Purge = new(Purge)
+		r.Purge.decode(d)
 	default:
 		d.fail("unknown field")
 	}
@@ -419,6 +422,33 @@ func (s *Status) decode(d *decoder) {
 			s.Peers = append(s.Peers, t)
 		case 9:
 			s.LedgerMark = d.uint()
+		default:
+			d.fail("unknown field")
+		}
+	}
+	d.leave(outer)
+}
+
+func (p *Purge) decode(d *decoder) {
+	outer := d.enter()
+	for d.next() {
+		switch d.num {
+		case 1:
+			p.From = d.uint()
+		case 2:
+			p.To = d.uint()
+		case 3:
+			p.Segments = d.uint()
+		case 4:
+			p.Bytes = d.uint()
+		case 5:
+			p.Latest = d.time()
+		case 6:
+			p.Period = d.text()
+		case 7:
+			p.GraceDays = d.uint()
+		case 8:
+			p.Kept = d.uint()
 		default:
 			d.fail("unknown field")
 		}

@@ -88,6 +88,9 @@ func (r *Record) appendParts(b []byte) []byte {
 	if r.Status != nil {
 		b = r.Status.append(b, 25)
 	}
+	if r.Purge != nil {
+		b = r.Purge.append(b, 26)
+	}
 	return b
 }
 
@@ -247,6 +250,19 @@ func (s *Status) append(b []byte, num protowire.Number) []byte {
 		b = s.Peers[i].append(b, 8)
 	}
 	b = appendUint(b, 9, s.LedgerMark)
+	return closeAt(b, at)
+}
+
+func (p *Purge) append(b []byte, num protowire.Number) []byte {
+	b, at := open(b, num)
+	b = appendUint(b, 1, p.From)
+	b = appendUint(b, 2, p.To)
+	b = appendUint(b, 3, p.Segments)
+	b = appendUint(b, 4, p.Bytes)
+	b = appendTime(b, 5, p.Latest)
+	b = appendText(b, 6, p.Period)
+	b = appendUint(b, 7, p.GraceDays)
+	b = appendUint(b, 8, p.Kept)
 	return closeAt(b, at)
 }
 

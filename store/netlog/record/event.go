@@ -179,7 +179,8 @@ const (
 	HoldCreated            // CreateHold
 	HoldReleased           // ReleaseHold
 	LogSealed              // a part of the log became immutable
-	LogPurged              // expired segments of the log were purged
+	LogMinimumRaised       // expired records of the log were given up
+	LogPurged              // expired segments of the log were removed
 	LogMirrored            // a segment's second copy was verified
 	BackupCreated          // a backup was made
 	BackupFailed           // a backup could not be made
@@ -374,6 +375,7 @@ var eventTable = [eventCount]eventRow{
 	HoldCreated:             {"hold.created", CategoryDataLifecycle, Notice},
 	HoldReleased:            {"hold.released", CategoryDataLifecycle, Notice},
 	LogSealed:               {"log.sealed", CategoryDataLifecycle, Info},
+	LogMinimumRaised:        {"log.minimum_raised", CategoryDataLifecycle, Notice},
 	LogPurged:               {"log.purged", CategoryDataLifecycle, Notice},
 	LogMirrored:             {"log.mirrored", CategoryDataLifecycle, Info},
 	BackupCreated:           {"backup.created", CategoryDataLifecycle, Notice},

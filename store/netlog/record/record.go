@@ -56,6 +56,7 @@ type Record struct {
 	Recovery    *Recovery
 	LogAccess   *LogAccess
 	Status      *Status
+	Purge       *Purge
 }
 
 // Clock is the state of the node's clock when the record was made.
@@ -163,6 +164,17 @@ type Recovery struct {
 	Offset   uint64
 	CutBytes uint64
 	Size     uint64 // records that remained
+}
+
+// Purge is the end of the log's oldest records, [From, To).
+type Purge struct {
+	From, To  uint64
+	Segments  uint64
+	Bytes     uint64
+	Latest    time.Time // of the latest record
+	Period    string    // calendar months, such as "P6M"
+	GraceDays uint64
+	Kept      uint64 // older tree sizes that can still be proven against
 }
 
 // LogAccess is a reading of the log: [From, To), how many were given out, which filters (names) were set.

@@ -57,6 +57,7 @@ func full() Record {
 	r.LogAccess = &LogAccess{1, 1000, 20, []string{"client", "source_ip"}}
 	r.Status = &Status{time.Hour, 250, 1000, 1, 1 << 40, 1 << 41, []Health{{"registry", "up"}, {"remote", "down"}},
 		[]TreeHead{{"node-2-cd", 12, [32]byte{2}}}, 55}
+	r.Purge = &Purge{256, 512, 1, 4096, moment, "P6M", 15, 3}
 	return r
 }
 
@@ -152,6 +153,8 @@ func TestAppendRefuses(t *testing.T) {
 		"destination":               func(r *Record) { r.Destination.Name = "a b" },
 		"protocol.user_agent":       func(r *Record) { r.Protocol.UserAgent = "curl 8" },
 		"tally.last":                func(r *Record) { r.Tally = &Tally{Last: time.Unix(1<<40, 0)} },
+		"purge.period":              func(r *Record) { r.Purge = &Purge{Period: "six months"} },
+		"purge.latest":              func(r *Record) { r.Purge = &Purge{Latest: time.Unix(-1, 0)} },
 		"recovery.file":             func(r *Record) { r.Recovery = &Recovery{File: "a b"} },
 		"birth.cause":               func(r *Record) { r.Birth = &Birth{Cause: "because of"} },
 		"status.sources.state":      func(r *Record) { r.Status = &Status{Sources: []Health{{State: "\t"}}} },

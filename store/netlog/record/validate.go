@@ -136,6 +136,10 @@ func (r *Record) validateParts(c *check) {
 	if p := r.Status; p != nil {
 		p.validate(c)
 	}
+	if p := r.Purge; p != nil {
+		c.time(p.Latest, "purge.latest")
+		c.text(p.Period, "purge.period")
+	}
 }
 
 func (p *Peer) validate(c *check, part string) {

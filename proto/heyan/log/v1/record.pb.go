@@ -437,7 +437,9 @@ type Record struct {
 	// Of reading, exporting or verifying the log: which part.
 	LogAccess *LogAccess `protobuf:"bytes,24,opt,name=log_access,json=logAccess,proto3" json:"log_access,omitempty"`
 	// Of system.* and disk.* events and store.rollback_accepted: operation status.
-	Status        *Status `protobuf:"bytes,25,opt,name=status,proto3" json:"status,omitempty"`
+	Status *Status `protobuf:"bytes,25,opt,name=status,proto3" json:"status,omitempty"`
+	// Of log.minimum_raised and log.purged: which records, and by what policy.
+	Purge         *Purge `protobuf:"bytes,26,opt,name=purge,proto3" json:"purge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -643,6 +645,13 @@ func (x *Record) GetLogAccess() *LogAccess {
 func (x *Record) GetStatus() *Status {
 	if x != nil {
 		return x.Status
+	}
+	return nil
+}
+
+func (x *Record) GetPurge() *Purge {
+	if x != nil {
+		return x.Purge
 	}
 	return nil
 }
@@ -1761,6 +1770,116 @@ func (x *Recovery) GetSize() uint64 {
 	return 0
 }
 
+// Purge is the end of the log's oldest records: by log.minimum_raised they are given up, and the bytes of the log begin
+// with index `to` from then on; by log.purged they are gone from the disk.
+type Purge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first of them.
+	From uint64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	// The index after the last of them: the log's minimum index.
+	To uint64 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	// How many segments they were.
+	Segments uint64 `protobuf:"varint,3,opt,name=segments,proto3" json:"segments,omitempty"`
+	// The segments' size.
+	Bytes uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The time of the latest of them.
+	LatestUnixNano uint64 `protobuf:"fixed64,5,opt,name=latest_unix_nano,json=latestUnixNano,proto3" json:"latest_unix_nano,omitempty"`
+	// The period by which they were due, ISO 8601 calendar months such as "P6M", counted from each record's local date.
+	Period string `protobuf:"bytes,6,opt,name=period,proto3" json:"period,omitempty"`
+	// The days after it.
+	GraceDays uint64 `protobuf:"varint,7,opt,name=grace_days,json=graceDays,proto3" json:"grace_days,omitempty"`
+	// How many older tree sizes the log can still be proven against, by hashes that are kept of each.
+	Kept          uint64 `protobuf:"varint,8,opt,name=kept,proto3" json:"kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Purge) Reset() {
+	*x = Purge{}
+	mi := &file_heyan_log_v1_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Purge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Purge) ProtoMessage() {}
+
+func (x *Purge) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_log_v1_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Purge.ProtoReflect.Descriptor instead.
+func (*Purge) Descriptor() ([]byte, []int) {
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Purge) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Purge) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Purge) GetSegments() uint64 {
+	if x != nil {
+		return x.Segments
+	}
+	return 0
+}
+
+func (x *Purge) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Purge) GetLatestUnixNano() uint64 {
+	if x != nil {
+		return x.LatestUnixNano
+	}
+	return 0
+}
+
+func (x *Purge) GetPeriod() string {
+	if x != nil {
+		return x.Period
+	}
+	return ""
+}
+
+func (x *Purge) GetGraceDays() uint64 {
+	if x != nil {
+		return x.GraceDays
+	}
+	return 0
+}
+
+func (x *Purge) GetKept() uint64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
 // LogAccess is a reading of the log.
 type LogAccess struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1778,7 +1897,7 @@ type LogAccess struct {
 
 func (x *LogAccess) Reset() {
 	*x = LogAccess{}
-	mi := &file_heyan_log_v1_record_proto_msgTypes[15]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +1909,7 @@ func (x *LogAccess) String() string {
 func (*LogAccess) ProtoMessage() {}
 
 func (x *LogAccess) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_log_v1_record_proto_msgTypes[15]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +1922,7 @@ func (x *LogAccess) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogAccess.ProtoReflect.Descriptor instead.
 func (*LogAccess) Descriptor() ([]byte, []int) {
-	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{15}
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LogAccess) GetFrom() uint64 {
@@ -1863,7 +1982,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_heyan_log_v1_record_proto_msgTypes[16]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +1994,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_log_v1_record_proto_msgTypes[16]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2007,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{16}
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Status) GetUptimeNanos() uint64 {
@@ -1967,7 +2086,7 @@ type Health struct {
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_heyan_log_v1_record_proto_msgTypes[17]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1979,7 +2098,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_log_v1_record_proto_msgTypes[17]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1992,7 +2111,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{17}
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Health) GetName() string {
@@ -2024,7 +2143,7 @@ type TreeHead struct {
 
 func (x *TreeHead) Reset() {
 	*x = TreeHead{}
-	mi := &file_heyan_log_v1_record_proto_msgTypes[18]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2036,7 +2155,7 @@ func (x *TreeHead) String() string {
 func (*TreeHead) ProtoMessage() {}
 
 func (x *TreeHead) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_log_v1_record_proto_msgTypes[18]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2049,7 +2168,7 @@ func (x *TreeHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeHead.ProtoReflect.Descriptor instead.
 func (*TreeHead) Descriptor() ([]byte, []int) {
-	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{18}
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TreeHead) GetOrigin() string {
@@ -2077,7 +2196,7 @@ var File_heyan_log_v1_record_proto protoreflect.FileDescriptor
 
 const file_heyan_log_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x19heyan/log/v1/record.proto\x12\fheyan.log.v1\"\xc7\b\n" +
+	"\x19heyan/log/v1/record.proto\x12\fheyan.log.v1\"\xf2\b\n" +
 	"\x06Record\x12$\n" +
 	"\x0etime_unix_nano\x18\x01 \x01(\x06R\ftimeUnixNano\x12)\n" +
 	"\x05clock\x18\x02 \x01(\v2\x13.heyan.log.v1.ClockR\x05clock\x122\n" +
@@ -2109,7 +2228,8 @@ const file_heyan_log_v1_record_proto_rawDesc = "" +
 	"\brecovery\x18\x17 \x01(\v2\x16.heyan.log.v1.RecoveryR\brecovery\x126\n" +
 	"\n" +
 	"log_access\x18\x18 \x01(\v2\x17.heyan.log.v1.LogAccessR\tlogAccess\x12,\n" +
-	"\x06status\x18\x19 \x01(\v2\x14.heyan.log.v1.StatusR\x06status\"Z\n" +
+	"\x06status\x18\x19 \x01(\v2\x14.heyan.log.v1.StatusR\x06status\x12)\n" +
+	"\x05purge\x18\x1a \x01(\v2\x13.heyan.log.v1.PurgeR\x05purge\"Z\n" +
 	"\x05Clock\x12.\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x18.heyan.log.v1.ClockStateR\x05state\x12!\n" +
 	"\foffset_nanos\x18\x02 \x01(\x12R\voffsetNanos\"\xbb\x01\n" +
@@ -2203,7 +2323,17 @@ const file_heyan_log_v1_record_proto_rawDesc = "" +
 	"\x04file\x18\x01 \x01(\tR\x04file\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x1b\n" +
 	"\tcut_bytes\x18\x03 \x01(\x04R\bcutBytes\x12\x12\n" +
-	"\x04size\x18\x04 \x01(\x04R\x04size\"_\n" +
+	"\x04size\x18\x04 \x01(\x04R\x04size\"\xd2\x01\n" +
+	"\x05Purge\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x1a\n" +
+	"\bsegments\x18\x03 \x01(\x04R\bsegments\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\x12(\n" +
+	"\x10latest_unix_nano\x18\x05 \x01(\x06R\x0elatestUnixNano\x12\x16\n" +
+	"\x06period\x18\x06 \x01(\tR\x06period\x12\x1d\n" +
+	"\n" +
+	"grace_days\x18\a \x01(\x04R\tgraceDays\x12\x12\n" +
+	"\x04kept\x18\b \x01(\x04R\x04kept\"_\n" +
 	"\tLogAccess\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x14\n" +
@@ -2281,7 +2411,7 @@ func file_heyan_log_v1_record_proto_rawDescGZIP() []byte {
 }
 
 var file_heyan_log_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_heyan_log_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_heyan_log_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_heyan_log_v1_record_proto_goTypes = []any{
 	(Category)(0),      // 0: heyan.log.v1.Category
 	(Severity)(0),      // 1: heyan.log.v1.Severity
@@ -2303,10 +2433,11 @@ var file_heyan_log_v1_record_proto_goTypes = []any{
 	(*Tally)(nil),      // 17: heyan.log.v1.Tally
 	(*Birth)(nil),      // 18: heyan.log.v1.Birth
 	(*Recovery)(nil),   // 19: heyan.log.v1.Recovery
-	(*LogAccess)(nil),  // 20: heyan.log.v1.LogAccess
-	(*Status)(nil),     // 21: heyan.log.v1.Status
-	(*Health)(nil),     // 22: heyan.log.v1.Health
-	(*TreeHead)(nil),   // 23: heyan.log.v1.TreeHead
+	(*Purge)(nil),      // 20: heyan.log.v1.Purge
+	(*LogAccess)(nil),  // 21: heyan.log.v1.LogAccess
+	(*Status)(nil),     // 22: heyan.log.v1.Status
+	(*Health)(nil),     // 23: heyan.log.v1.Health
+	(*TreeHead)(nil),   // 24: heyan.log.v1.TreeHead
 }
 var file_heyan_log_v1_record_proto_depIdxs = []int32{
 	6,  // 0: heyan.log.v1.Record.clock:type_name -> heyan.log.v1.Clock
@@ -2326,19 +2457,20 @@ var file_heyan_log_v1_record_proto_depIdxs = []int32{
 	17, // 14: heyan.log.v1.Record.tally:type_name -> heyan.log.v1.Tally
 	18, // 15: heyan.log.v1.Record.birth:type_name -> heyan.log.v1.Birth
 	19, // 16: heyan.log.v1.Record.recovery:type_name -> heyan.log.v1.Recovery
-	20, // 17: heyan.log.v1.Record.log_access:type_name -> heyan.log.v1.LogAccess
-	21, // 18: heyan.log.v1.Record.status:type_name -> heyan.log.v1.Status
-	4,  // 19: heyan.log.v1.Clock.state:type_name -> heyan.log.v1.ClockState
-	2,  // 20: heyan.log.v1.Actor.kind:type_name -> heyan.log.v1.ActorKind
-	3,  // 21: heyan.log.v1.Outcome.kind:type_name -> heyan.log.v1.OutcomeKind
-	15, // 22: heyan.log.v1.Change.digests:type_name -> heyan.log.v1.Digest
-	22, // 23: heyan.log.v1.Status.sources:type_name -> heyan.log.v1.Health
-	23, // 24: heyan.log.v1.Status.peers:type_name -> heyan.log.v1.TreeHead
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	21, // 17: heyan.log.v1.Record.log_access:type_name -> heyan.log.v1.LogAccess
+	22, // 18: heyan.log.v1.Record.status:type_name -> heyan.log.v1.Status
+	20, // 19: heyan.log.v1.Record.purge:type_name -> heyan.log.v1.Purge
+	4,  // 20: heyan.log.v1.Clock.state:type_name -> heyan.log.v1.ClockState
+	2,  // 21: heyan.log.v1.Actor.kind:type_name -> heyan.log.v1.ActorKind
+	3,  // 22: heyan.log.v1.Outcome.kind:type_name -> heyan.log.v1.OutcomeKind
+	15, // 23: heyan.log.v1.Change.digests:type_name -> heyan.log.v1.Digest
+	23, // 24: heyan.log.v1.Status.sources:type_name -> heyan.log.v1.Health
+	24, // 25: heyan.log.v1.Status.peers:type_name -> heyan.log.v1.TreeHead
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_heyan_log_v1_record_proto_init() }
@@ -2352,7 +2484,7 @@ func file_heyan_log_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heyan_log_v1_record_proto_rawDesc), len(file_heyan_log_v1_record_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
