@@ -240,6 +240,8 @@ const (
 	Amendments   Kind = "amendment"  // log positions whose record was voided, lost or recovered later
 	Acks         Kind = "ack"        // policy acknowledgements
 	Deployments  Kind = "deployment" // what the data as a whole belongs to: its digest key, its log's place
+	Holds        Kind = "hold"       // on the network log
+	Retentions   Kind = "retention"  // how long, by a person's choice
 )
 
 // Document is one administrative object: rarely written, held in snapshots by readers. Use [Table] for types.

@@ -60,6 +60,12 @@ type Policy struct {
 // Default keeps the floor and the default grace, and no longer.
 func Default() Policy { return Policy{Months: Floor, Grace: DefaultGrace} }
 
+// Longer returns a policy that keeps every record at least as long as both do: the larger number of months, and the larger
+// grace.
+func (p Policy) Longer(q Policy) Policy {
+	return Policy{Months: max(p.Months, q.Months), Grace: max(p.Grace, q.Grace)}
+}
+
 // Check refuses a policy that may not be.
 func (p Policy) Check() error {
 	switch {
@@ -71,13 +77,39 @@ func (p Policy) Check() error {
 	return nil
 }
 
-var period = regexp.MustCompile(`^P(?:(\d{1,3})Y)?(?:(\d{1,3})M)?$`)
+var (
+	period = regexp.MustCompile(`^P(?:(\d{1,3})Y)?(?:(\d{1,3})M)?$`)
+	// inDays is a length in days or weeks, as ISO 8601 writes it or as people do.
+	inDays = regexp.MustCompile(`(?i)^P?(\d{1,3}) ?(d|days?|w|weeks?)$`)
+	// errDays is a number of days that is shorter than six months for some dates.
+	errDays = fmt.Errorf("%w; %w", ErrNotMonths, ErrBelowFloor)
+)
+
+// enoughDays is the fewest days that are six calendar months for every date.
+const enoughDays = 185
+
+// notMonths is why a text is no period of calendar months: one that is a number of days which keeps some record too short
+// is also [ErrBelowFloor].
+func notMonths(s string) error {
+	parts := inDays.FindStringSubmatch(s)
+	if parts == nil {
+		return ErrNotMonths
+	}
+	days, _ := strconv.Atoi(parts[1]) // at most three digits
+	if parts[2][0]|0x20 == 'w' {
+		days *= 7
+	}
+	if days < enoughDays {
+		return errDays
+	}
+	return ErrNotMonths
+}
 
 // ParsePeriod reads an ISO 8601 duration of years and months, such as "P6M" or "P1Y". It refuses what is below the floor.
 func ParsePeriod(s string) (months int, err error) {
 	parts := period.FindStringSubmatch(s)
 	if parts == nil || s == "P" {
-		return 0, ErrNotMonths
+		return 0, notMonths(s)
 	}
 	years, _ := strconv.Atoi(parts[1]) // at most three digits, or none
 	months, _ = strconv.Atoi(parts[2])

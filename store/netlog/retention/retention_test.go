@@ -67,6 +67,15 @@ func TestPeriods(t *testing.T) {
 			t.Errorf("%q reads back as %d, %v", text, again, err)
 		}
 	}
+	// A number of days is also told apart by whether it would be too short for some date.
+	for text, below := range map[string]bool{
+		"P180D": true, "180 days": true, "180d": true, "P183D": true, "183 days": true, "P184D": true, "P26W": true, "1 day": true, "P0D": true,
+		"P185D": false, "200 days": false, "P27W": false, "days": false, "P999D": false, "P1000D": false, "6 months": false, "": false,
+	} {
+		if _, err := retention.ParsePeriod(text); !errors.Is(err, retention.ErrNotMonths) || errors.Is(err, retention.ErrBelowFloor) != below {
+			t.Errorf("%q: %v; below the floor: want %v", text, err, below)
+		}
+	}
 	for _, p := range []retention.Policy{{}, {Months: 5}, {Months: 6, Grace: -1}, {Months: -6}} {
 		if !errors.Is(p.Check(), retention.ErrBelowFloor) {
 			t.Errorf("%+v is allowed", p)
@@ -86,6 +95,14 @@ func days(t *testing.T, first string, n int) (list []retention.Segment) {
 		list = append(list, retention.Segment{First: uint64(100 * i), End: uint64(100*i + 100), Oldest: day, Latest: day.Add(24*time.Hour - 1), Bytes: 1000})
 	}
 	return list
+}
+
+// TestLonger: of two policies both are kept.
+func TestLonger(t *testing.T) {
+	a, b := retention.Policy{Months: 7, Grace: 1}, retention.Policy{Months: 6, Grace: 30}
+	if got, want := a.Longer(b), (retention.Policy{Months: 7, Grace: 30}); got != want || b.Longer(a) != want || got.Longer(retention.Policy{}) != want {
+		t.Errorf("the longer is %+v, want %+v", got, want)
+	}
 }
 
 func reasons(plan []retention.Decision) (list []retention.Reason) {
