@@ -45,15 +45,26 @@ func readIdentity(dir string) (identity, error) {
 	if err != nil {
 		return id, err
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&id); err != nil {
+	if err := strictJSON(b, &id); err != nil {
 		return id, fmt.Errorf("netlog: malformed %s: %w", identityFile, err)
 	}
 	if id.Format != 1 {
 		return id, fmt.Errorf("netlog: %s has format %d, this version reads 1", identityFile, id.Format)
 	}
 	return id, nil
+}
+
+// strictJSON reads one JSON value, without unknown members and with nothing behind it.
+func strictJSON(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("more than one JSON value")
+	}
+	return nil
 }
 
 var nodePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,63}$`)

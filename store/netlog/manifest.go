@@ -1,7 +1,6 @@
 package netlog
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/segment"
-	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/store/netlog/wal"
 )
 
@@ -51,9 +49,10 @@ func manifestName(segment string) string {
 	return strings.TrimSuffix(segment, segmentSuffix) + manifestSuffix
 }
 
-func newManifest(h segment.Header, root tree.Hash, oldest, latest time.Time, size int64, sum [32]byte, region string) Manifest {
-	return Manifest{Format: 1, Origin: h.Origin, First: h.First, End: h.End, Bytes: size, SHA256: hex.EncodeToString(sum[:]),
-		Root: hex.EncodeToString(root[:]), Oldest: oldest, Latest: latest, Region: region}
+func newManifest(s segment.Sealed, region string) Manifest {
+	oldest, latest := s.Footer.Span()
+	return Manifest{Format: 1, Origin: s.Header.Origin, First: s.Header.First, End: s.Header.End, Bytes: s.Bytes,
+		SHA256: hex.EncodeToString(s.SHA256[:]), Root: hex.EncodeToString(s.Footer.Root[:]), Oldest: oldest, Latest: latest, Region: region}
 }
 
 func (m *Manifest) write(fsys disk.FS, segment string) error {
@@ -71,9 +70,7 @@ func readManifest(segment string) (Manifest, error) {
 	if err != nil {
 		return m, err
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&m); err != nil || m.Format != 1 || segmentName("", m.First) != filepath.Join(segmentDir, filepath.Base(segment)) || m.End <= m.First {
+	if err := strictJSON(b, &m); err != nil || m.Format != 1 || segmentName("", m.First) != filepath.Join(segmentDir, filepath.Base(segment)) || m.End <= m.First {
 		return m, &segmentError{filepath.Base(manifestName(segment)), "not a manifest of this segment"}
 	}
 	return m, nil
@@ -97,6 +94,11 @@ func describe(segmentPath string, sealKey []byte) (Manifest, error) {
 		return Manifest{}, err
 	}
 	defer f.Close()
+	return manifestOf(segmentPath, f, "")
+}
+
+// manifestOf makes the manifest of a segment that is there.
+func manifestOf(segmentPath string, f *segment.File, region string) (Manifest, error) {
 	src, err := os.Open(segmentPath)
 	if err != nil {
 		return Manifest{}, err
@@ -106,8 +108,7 @@ func describe(segmentPath string, sealKey []byte) (Manifest, error) {
 	if _, err := io.Copy(sum, src); err != nil {
 		return Manifest{}, err
 	}
-	oldest, latest := f.Span()
-	return newManifest(f.Header(), f.Footer().Root, oldest, latest, f.Size(), [32]byte(sum.Sum(nil)), ""), nil
+	return newManifest(segment.Sealed{Header: f.Header(), Footer: f.Footer(), SHA256: [32]byte(sum.Sum(nil)), Bytes: f.Size()}, region), nil
 }
 
 // segmentNames returns the segments of a log, in order: those that are there, and those that a manifest says should be.

@@ -163,18 +163,11 @@ func (l *Log) sealOne(ctx context.Context, from, end uint64) error {
 	if err != nil {
 		return err
 	}
-	f, err := segment.Open(name, l.opt.SealKey)
-	if err != nil {
-		return err
-	}
-	oldest, latest := f.Span()
-	roots := frameRoots(f)
-	f.Close()
-	m := newManifest(done.Header, done.Footer.Root, oldest, latest, done.Bytes, done.SHA256, l.opt.Region)
+	m := newManifest(done, l.opt.Region)
 	if err := m.write(l.opt.FS, name); err != nil {
 		return err
 	}
-	if err := l.tiles.Extend(from/segment.FrameRecords, roots); err != nil {
+	if err := l.tiles.Extend(from/segment.FrameRecords, done.Footer.Roots()); err != nil {
 		return err
 	}
 	id, err := disk.Identify(name)

@@ -39,38 +39,54 @@ type segments struct {
 }
 
 type openSegment struct {
-	*segment.File
 	users int
 	used  uint64
+
+	once sync.Once // opens it, without mu: a slow disk holds up those alone who want this segment
+	file *segment.File
+	err  error
 }
 
 // acquire opens a segment, or takes it from those that are open. Whoever got it calls release.
 func (s *segments) acquire(path string) (*segment.File, error) {
+	o := s.enter(path)
+	o.once.Do(func() { o.file, o.err = segment.Open(path, s.sealKey) })
+	if o.err != nil {
+		s.leave(path, o)
+	}
+	return o.file, o.err
+}
+
+// enter counts one more user of a segment.
+func (s *segments) enter(path string) *openSegment {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.clock++
-	if o := s.open[path]; o != nil {
-		o.users, o.used = o.users+1, s.clock
-		return o.File, nil
-	}
-	f, err := segment.Open(path, s.sealKey)
-	if err != nil {
-		return nil, err
-	}
 	if s.open == nil {
 		s.open = make(map[string]*openSegment)
 	}
-	s.open[path] = &openSegment{f, 1, s.clock}
-	s.shrink(openSegments)
-	return f, nil
+	s.clock++
+	o := s.open[path]
+	if o == nil {
+		o = &openSegment{}
+		s.open[path] = o
+	}
+	o.users, o.used = o.users+1, s.clock
+	return o
+}
+
+// leave forgets a segment that did not open: the next one tries again.
+func (s *segments) leave(path string, o *openSegment) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open[path] == o {
+		delete(s.open, path)
+	}
 }
 
 func (s *segments) release(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if o := s.open[path]; o != nil {
-		o.users--
-	}
+	s.open[path].users--
 	s.shrink(openSegments)
 }
 
@@ -86,7 +102,7 @@ func (s *segments) shrink(most int) {
 		if oldest == "" {
 			return
 		}
-		s.open[oldest].Close()
+		s.open[oldest].file.Close()
 		delete(s.open, oldest)
 	}
 }
@@ -324,7 +340,7 @@ func (r *Reader) recoverTiles() error {
 		return nil
 	}
 	if before, ok := tree.FromEdge(last.First, f.Footer().Edge); ok && (last.First == 0 || r.sealedRoot(last.First) == before.Root()) {
-		if err := r.tiles.Extend(last.First/segment.FrameRecords, frameRoots(f)); err != nil {
+		if err := r.tiles.Extend(last.First/segment.FrameRecords, f.Footer().Roots()); err != nil {
 			return err
 		}
 	} else if err := r.rebuildTiles(); err != nil {
@@ -362,21 +378,13 @@ func (r *Reader) rebuildTiles() error {
 		if err != nil {
 			return err
 		}
-		err = r.tiles.Extend(s.First/segment.FrameRecords, frameRoots(f))
+		err = r.tiles.Extend(s.First/segment.FrameRecords, f.Footer().Roots())
 		r.segments.release(s.path)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func frameRoots(f *segment.File) []tree.Hash {
-	roots := make([]tree.Hash, f.Frames())
-	for i := range roots {
-		roots[i] = f.Footer().Frames[i].Root
-	}
-	return roots
 }
 
 // removeWAL removes a write-ahead file whose records are all sealed.

@@ -1,11 +1,8 @@
 package netlog
 
 import (
-	"crypto/sha256"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/heyan-project/heyan/store/netlog/atrest"
@@ -129,17 +126,10 @@ func (v *verification) compareManifest(name string, f *segment.File, m Manifest)
 	if m.Format == 0 {
 		return nil // found missing or damaged before
 	}
-	src, err := os.Open(name)
+	shown, err := manifestOf(name, f, m.Region)
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, src); err != nil {
-		return err
-	}
-	oldest, latest := f.Span()
-	shown := newManifest(f.Header(), f.Footer().Root, oldest, latest, f.Size(), [32]byte(sum.Sum(nil)), m.Region)
 	if m.SHA256 = strings.ToLower(m.SHA256); !sameManifest(m, shown) {
 		v.find(Tampered, m.First, m.End, 0, "manifest says something else than the segment")
 	}

@@ -211,20 +211,6 @@ func (f *File) Within(i int, from, to time.Time) bool {
 	return (to.IsZero() || frame.Oldest.Before(to)) && (from.IsZero() || !frame.Latest.Before(from))
 }
 
-// Span returns the times of the oldest and the latest record.
-func (f *File) Span() (oldest, latest time.Time) {
-	for i := range f.footer.Frames {
-		frame := &f.footer.Frames[i]
-		if i == 0 || frame.Oldest.Before(oldest) {
-			oldest = frame.Oldest
-		}
-		if i == 0 || frame.Latest.After(latest) {
-			latest = frame.Latest
-		}
-	}
-	return oldest, latest
-}
-
 // Verify reads the whole file and recomputes every hash: leaves to frame roots, those to the root of the tree at the end,
 // that to the checkpoint, which verifier must know. each, if any, is called with every leaf's hash and the tree that it
 // completes; the hashes of a damaged frame are not known, and passed over. What is damaged is all named; err is the

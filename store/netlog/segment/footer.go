@@ -27,6 +27,29 @@ type Frame struct {
 	size           int
 }
 
+// Span returns the times of the oldest and the latest record.
+func (f *Footer) Span() (oldest, latest time.Time) {
+	for i := range f.Frames {
+		frame := &f.Frames[i]
+		if i == 0 || frame.Oldest.Before(oldest) {
+			oldest = frame.Oldest
+		}
+		if i == 0 || frame.Latest.After(latest) {
+			latest = frame.Latest
+		}
+	}
+	return oldest, latest
+}
+
+// Roots returns the frames' roots, which are hashes of tile level 1.
+func (f *Footer) Roots() []tree.Hash {
+	roots := make([]tree.Hash, len(f.Frames))
+	for i := range roots {
+		roots[i] = f.Frames[i].Root
+	}
+	return roots
+}
+
 // IndexBlock is one index block's row.
 type IndexBlock struct {
 	First  uint64 // its first token

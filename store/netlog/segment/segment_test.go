@@ -256,7 +256,7 @@ func TestCandidates(t *testing.T) {
 	if within != 1 || !f.Within(0, time.Time{}, time.Time{}) || f.Within(0, last.Time, time.Time{}) || f.Within(1, time.Time{}, first.Time) {
 		t.Errorf("%d frames within a millisecond", within)
 	}
-	if oldest, latest := f.Span(); !oldest.Equal(first.Time) || !latest.Equal(last.Time) {
+	if oldest, latest := f.Footer().Span(); !oldest.Equal(first.Time) || !latest.Equal(last.Time) {
 		t.Errorf("span %v to %v", oldest, latest)
 	}
 }
