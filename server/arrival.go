@@ -31,9 +31,9 @@ type arrival struct {
 	ctx    context.Context
 	cancel context.CancelFunc // ends the wait for the message
 	timer  *time.Timer
-	stay   func() bool   // the call goes on: its end is no longer the end of the wait
-	taken  atomic.Bool   // by the chain, when the message has come, or by whoever cuts the call
-	ended  chan struct{} // closed when a call that was cut has its record
+	stay   func() bool    // the call goes on: its end is no longer the end of the wait
+	taken  atomic.Bool    // by the chain, when the message has come, or by whoever cuts the call
+	ended  sync.WaitGroup // done when a call that was cut has its record
 }
 
 type arrivalKey struct{}
@@ -136,7 +136,8 @@ func (a *arrivals) older(age time.Duration) (list []*arrival) {
 // expect bounds how long a unary call may be open without a message, and sees to it that one that ends before its
 // message has come leaves a record, and nothing else.
 func (s *Server) expect(ctx context.Context, a *arrival) context.Context {
-	a.begun, a.ended = time.Now(), make(chan struct{})
+	a.begun = time.Now()
+	a.ended.Add(1)
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	s.arrivals.mu.Lock()
 	defer s.arrivals.mu.Unlock()
@@ -167,7 +168,7 @@ func (s *Server) arrived(ctx context.Context) (release func(), err error) {
 		return func() {}, nil
 	}
 	if !s.take(a) {
-		<-a.ended
+		a.ended.Wait()
 		return nil, status.FromContextError(context.Canceled).Err() // and has its record
 	}
 	s.arrivals.forget(a)
@@ -181,7 +182,7 @@ func (s *Server) cut(a *arrival, why *fault.Fault) {
 		return
 	}
 	defer s.arrivals.forget(a)
-	defer close(a.ended)
+	defer a.ended.Done()
 	defer a.cancel()
 	_, call, r, refused := s.admit(context.WithoutCancel(a.ctx), a.method)
 	if refused == nil {
@@ -208,7 +209,7 @@ func (s *Server) cutRest() {
 	s.cutWaiting(0)
 	for _, a := range rest {
 		if a.taken.Load() { // by a cut: every handler has ended, and what one took is forgotten
-			<-a.ended
+			a.ended.Wait()
 		}
 	}
 }

@@ -378,7 +378,7 @@ func (s *Server) stopping() bool {
 	case <-s.stop:
 		return true
 	default:
-		return s.draining.Load()
+		return false
 	}
 }
 

@@ -142,24 +142,25 @@ func againOnConflict(change func() error) (err error) {
 
 // Rewritten notes on file what a generation's file holds since deleted records went out of it, and returns the
 // change for the log: nil where the generation is not on file any more.
-func (a *Admin) Rewritten(ctx context.Context, id string, generation int64, done store.Compaction) (*record.Change, error) {
+func (a *Admin) Rewritten(ctx context.Context, id string, generation int64, done store.Compaction) (change *record.Change, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	err := store.ErrConflict
-	for tries := 0; errors.Is(err, store.ErrConflict) && tries < 10; tries++ { // activations are written beside mu
+	err = againOnConflict(func() error {
 		before, revision := a.d.dataset(id)
 		after := before
 		after.Generations = slices.Clone(before.Generations)
 		g, ok := after.Find(generation)
 		if !ok {
-			return nil, nil
+			return nil
 		}
 		g.Anchors, g.Bytes = done.Anchors, done.Bytes
-		if _, err = a.d.Directory.PutDataset(ctx, after, revision); err == nil {
-			return changeOf(&before, &after), nil
+		_, err := a.d.Directory.PutDataset(ctx, after, revision)
+		if err == nil {
+			change = changeOf(&before, &after)
 		}
-	}
-	return nil, err
+		return err
+	})
+	return change, err
 }
 
 // subjects reads whose records are deleted: each a name with at least one number.
