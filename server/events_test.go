@@ -23,7 +23,7 @@ import (
 
 // beside are the events that a server writes beside those of its methods.
 var beside = []record.Event{
-	record.OriginBorn, record.ConfigLoaded, record.SystemStarted, record.SystemStopped, record.SystemHeartbeat,
+	record.OriginBorn, record.ConfigLoaded, record.SystemStarted, record.SystemStopped, record.SystemHeartbeat, record.SystemTotals,
 	record.SystemRecovered, record.SystemClockStepped,
 	record.SessionOpened, record.SessionClosed, record.StreamOpened,
 	record.AuthFailed, record.AuthLocked, record.TLSHandshakeFailed, record.TLSPlaintextDial,

@@ -38,6 +38,12 @@ func (s *Server) StepClock(by time.Duration) error {
 	return s.clockStep(&clockWatch{wall: s.now().Add(-by), steady: s.Steady()})
 }
 
+// Count counts the log's hour, as every few seconds.
+func (s *Server) Count() error { return s.totals.Count(context.Background(), record.HourOf(s.now())) }
+
+// CountToNow writes a total of the log.
+func (s *Server) CountToNow(ctx context.Context) error { return s.countToNow(ctx) }
+
 // Mark raises the ledger's mark and returns to where.
 func (s *Server) Mark() (uint64, error) {
 	return s.journal.Settled(s.log.Size()), s.mark(context.Background())

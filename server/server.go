@@ -58,6 +58,7 @@ import (
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/totals"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/fault"
@@ -155,6 +156,7 @@ type Server struct {
 	budgets       *journal.Budgets
 	authenticator *authn.Authenticator
 	rates         *rates
+	totals        *totals.Keeper
 	sources       *sources // nil where there are trusted proxies
 	failures      sparing
 	credentials   *transport.Credentials
@@ -198,6 +200,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.journal = journal.New(c.Log, c.Now, c.Clock, journal.Hooks{Amend: s.tryAmend, Answered: s.countAnswer, Appended: c.Metrics.LogAppended})
 	s.strangers, s.budgets = journal.NewStrangers(s.journal), journal.NewBudgets(s.journal)
+	s.totals = totals.NewKeeper(c.Log, s.writeTotals)
 	s.authenticator = authn.New(c.Directory.Now, c.Keys, c.Now, s.lockCredential)
 	if err := s.begin(ctx); err != nil {
 		return nil, err
@@ -214,6 +217,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.background.Go(s.tick)
 	s.background.Go(s.watchLog)
 	s.background.Go(s.rewriteDatasets)
+	s.background.Go(s.countHours)
 	s.log.OnSealed(s.recordSealing)
 	return s, nil
 }
@@ -292,7 +296,7 @@ func (s *Server) Serve(listener net.Listener) error {
 }
 
 // Shutdown stops: NOT_SERVING, a moment for load balancers to see it, then no new calls, the calls in flight
-// finish within Drain, and the last counts and system.stopped are written. The log and the store stay open:
+// finish within Drain, and the last counts, a total of the log and system.stopped are written. The log and the store stay open:
 // whoever opened them closes them.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stop) })
@@ -308,7 +312,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	<-graceful
 	s.cutRest()
 	s.background.Wait()
-	err := errors.Join(s.flush(), s.mark(context.WithoutCancel(ctx)))
+	err := errors.Join(s.flush(), s.mark(context.WithoutCancel(ctx)), s.countLast(ctx))
 	s.log.OnSealed(func(netlog.Sealing) {}) // system.stopped is the last record
 	if s.log.Healthy() == nil {
 		_, stopped := s.journal.System(record.SystemStopped, func(r *record.Record) { r.Status = s.status() })

@@ -58,13 +58,13 @@ func (s *Server) Open(entry string) record.Record {
 }
 
 // Calls reads the durable records from an index on that are of calls: without sessions, which open and close in
-// their own time, and heartbeats.
+// their own time, heartbeats and totals.
 func (s *Server) Calls(from uint64) []record.Record {
 	s.t.Helper()
 	var calls []record.Record
 	for _, r := range s.Records(from) {
 		switch r.Event {
-		case record.SessionOpened, record.SessionClosed, record.SystemHeartbeat:
+		case record.SessionOpened, record.SessionClosed, record.SystemHeartbeat, record.SystemTotals:
 		default:
 			calls = append(calls, r)
 		}

@@ -19,6 +19,7 @@ type detail struct {
 	LogAccess   *logAccess `json:"log_access,omitempty"`
 	Status      *status    `json:"status,omitempty"`
 	Purge       *purge     `json:"purge,omitempty"`
+	Totals      *total     `json:"totals,omitempty"`
 }
 
 // peer is what has no column of its own.
@@ -89,6 +90,24 @@ type treeHead struct {
 	Root   string `json:"root"`
 }
 
+type total struct {
+	From   uint64  `json:"from"`
+	To     uint64  `json:"to"`
+	Begin  uint64  `json:"begin"`
+	Part   uint32  `json:"part"`
+	Parts  uint32  `json:"parts"`
+	Groups []group `json:"groups"`
+}
+
+type group struct {
+	Hour    uint64 `json:"hour"` // since 1970-01-01 00:00 UTC
+	Kind    string `json:"actor_kind,omitempty"`
+	Actor   string `json:"actor,omitempty"`
+	Action  string `json:"action,omitempty"`
+	Outcome string `json:"outcome"`
+	Count   uint64 `json:"count"`
+}
+
 // appendDetail writes nothing for a record that has none of it.
 func appendDetail(b []byte, r *row) []byte {
 	var d detail
@@ -121,6 +140,10 @@ func appendDetail(b []byte, r *row) []byte {
 		if !v.Latest.IsZero() {
 			d.Purge.Latest = &v.Latest
 		}
+	}
+	if v := r.record.Totals; v != nil {
+		some = true
+		d.Totals = totalOf(v)
 	}
 	if !some {
 		return b
@@ -155,6 +178,17 @@ func statusOf(s *record.Status) *status {
 	}
 	for _, p := range s.Peers {
 		out.Peers = append(out.Peers, treeHead{p.Origin, p.Size, hex.EncodeToString(p.Root[:])})
+	}
+	return out
+}
+
+func totalOf(t *record.Totals) *total {
+	out := &total{From: t.From, To: t.To, Begin: t.Begin, Part: t.Part, Parts: t.Parts, Groups: make([]group, len(t.Groups))}
+	for i, g := range t.Groups {
+		out.Groups[i] = group{Hour: g.Hour, Actor: g.Actor, Action: g.Action, Outcome: g.Outcome.String(), Count: g.Count}
+		if g.Kind != 0 {
+			out.Groups[i].Kind = g.Kind.String()
+		}
 	}
 	return out
 }

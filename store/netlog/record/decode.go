@@ -108,6 +108,9 @@ func (r *Record) decodePart(d *decoder) {
 	case 26:
 		r.Purge = new(Purge)
 		r.Purge.decode(d)
+	case 27:
+		r.Totals = new(Totals)
+		r.Totals.decode(d)
 	default:
 		d.fail("unknown field")
 	}

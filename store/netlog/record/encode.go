@@ -91,6 +91,9 @@ func (r *Record) appendParts(b []byte) []byte {
 	if r.Purge != nil {
 		b = r.Purge.append(b, 26)
 	}
+	if r.Totals != nil {
+		b = r.Totals.append(b, 27)
+	}
 	return b
 }
 

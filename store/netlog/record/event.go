@@ -201,7 +201,7 @@ const (
 	SystemStopped        // the server stops
 	SystemRecovered      // the start found an unclean stop
 	SystemHeartbeat      // operation status, every minute
-	SystemTotals         // calls of an hour, by client, method and outcome
+	SystemTotals         // how many records a part of the log has, by hour, actor, action and outcome
 	SystemDegraded       // a part of Heyan stopped working
 	SystemClockStepped   // the clock was set
 	DiskWatermarkReached // the disk is nearly full

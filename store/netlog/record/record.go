@@ -57,6 +57,7 @@ type Record struct {
 	LogAccess   *LogAccess
 	Status      *Status
 	Purge       *Purge
+	Totals      *Totals
 }
 
 // Clock is the state of the node's clock when the record was made.

@@ -58,7 +58,14 @@ func full() Record {
 	r.Status = &Status{time.Hour, 250, 1000, 1, 1 << 40, 1 << 41, []Health{{"registry", "up"}, {"remote", "down"}},
 		[]TreeHead{{"node-2-cd", 12, [32]byte{2}}}, 55}
 	r.Purge = &Purge{256, 512, 1, 4096, moment, "P6M", 15, 3}
+	r.Totals = totals()
 	return r
+}
+
+// totals is the second of two parts.
+func totals() *Totals {
+	return &Totals{7, 19, 3, 2, 2, []Group{{497_000, ActorClient, "acme", "/heyan.v1.CatalogService/GetAccount", Success, 4},
+		{497_000, ActorClient, "acme", "/heyan.v1.CatalogService/GetAccount", Denied, 1}}}
 }
 
 func mustAppend(t testing.TB, r Record) []byte {
@@ -143,6 +150,17 @@ func TestAppendRefuses(t *testing.T) {
 		"category":                  func(r *Record) { r.Category = CategorySystem + 1 },
 		"severity":                  func(r *Record) { r.Severity = Critical + 1 },
 		"traffic.duration":          func(r *Record) { r.Traffic.Duration = -1 },
+		"totals.range":              func(r *Record) { r.Totals = totals(); r.Totals.To = r.Totals.From },
+		"totals.part":               func(r *Record) { r.Totals = totals(); r.Totals.Part = 3 },
+		"totals.groups":             func(r *Record) { r.Totals = totals(); r.Totals.Groups = nil },
+		"totals.groups.hour":        func(r *Record) { r.Totals = totals(); r.Totals.Groups[1].Hour = 1 << 50 },
+		"totals.groups.actor_kind":  func(r *Record) { r.Totals = totals(); r.Totals.Groups[1].Kind = ActorNode + 1 },
+		"totals.groups.actor":       func(r *Record) { r.Totals = totals(); r.Totals.Groups[0].Actor = "a b" },
+		"totals.groups.action":      func(r *Record) { r.Totals = totals(); r.Totals.Groups[1].Action = "a b" },
+		"totals.groups.outcome":     func(r *Record) { r.Totals = totals(); r.Totals.Groups[1].Outcome = 0 },
+		"totals.groups.count":       func(r *Record) { r.Totals = totals(); r.Totals.Groups[1].Count = 0 },
+		"totals.groups order":       func(r *Record) { r.Totals = totals(); r.Totals.Groups[1] = r.Totals.Groups[0] },
+		"totals.groups sum":         func(r *Record) { r.Totals = totals(); r.Totals.Groups[1].Count = 9 },
 		"change.diff":               func(r *Record) { r.Change = &Change{Diff: "\x1b[31m"} },
 		"processing.fields":         func(r *Record) { r.Processing = &Processing{Fields: []string{""}} },
 		"processing.as_of":          func(r *Record) { r.Processing = &Processing{AsOf: time.Unix(-1, 0)} },

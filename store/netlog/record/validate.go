@@ -140,6 +140,9 @@ func (r *Record) validateParts(c *check) {
 		c.time(p.Latest, "purge.latest")
 		c.text(p.Period, "purge.period")
 	}
+	if p := r.Totals; p != nil {
+		p.validate(c)
+	}
 }
 
 func (p *Peer) validate(c *check, part string) {

@@ -439,7 +439,9 @@ type Record struct {
 	// Of system.* and disk.* events and store.rollback_accepted: operation status.
 	Status *Status `protobuf:"bytes,25,opt,name=status,proto3" json:"status,omitempty"`
 	// Of log.minimum_raised and log.purged: which records, and by what policy.
-	Purge         *Purge `protobuf:"bytes,26,opt,name=purge,proto3" json:"purge,omitempty"`
+	Purge *Purge `protobuf:"bytes,26,opt,name=purge,proto3" json:"purge,omitempty"`
+	// Of system.totals: how many records of each kind a part of the log has.
+	Totals        *Totals `protobuf:"bytes,27,opt,name=totals,proto3" json:"totals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -652,6 +654,13 @@ func (x *Record) GetStatus() *Status {
 func (x *Record) GetPurge() *Purge {
 	if x != nil {
 		return x.Purge
+	}
+	return nil
+}
+
+func (x *Record) GetTotals() *Totals {
+	if x != nil {
+		return x.Totals
 	}
 	return nil
 }
@@ -2073,6 +2082,98 @@ func (x *Status) GetLedgerMark() uint64 {
 	return 0
 }
 
+// Totals counts the records of one part of this log. A part whose groups do not fit into one record has several, of
+// the same from, to and parts: together their groups count every record of the part once.
+type Totals struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first index that is counted.
+	From uint64 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	// The index after the last one. Records of totals are counted like others, by a later total.
+	To uint64 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	// The index from which on this log's records are counted by totals: none before it are, all behind it are.
+	Begin uint64 `protobuf:"varint,3,opt,name=begin,proto3" json:"begin,omitempty"`
+	// Which record of this part it is, from 1.
+	Part uint32 `protobuf:"varint,4,opt,name=part,proto3" json:"part,omitempty"`
+	// How many there are.
+	Parts uint32 `protobuf:"varint,5,opt,name=parts,proto3" json:"parts,omitempty"`
+	// The groups that have records, in ascending order of all their members but the count.
+	Groups        []*Totals_Group `protobuf:"bytes,6,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Totals) Reset() {
+	*x = Totals{}
+	mi := &file_heyan_log_v1_record_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Totals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Totals) ProtoMessage() {}
+
+func (x *Totals) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_log_v1_record_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Totals.ProtoReflect.Descriptor instead.
+func (*Totals) Descriptor() ([]byte, []int) {
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Totals) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Totals) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Totals) GetBegin() uint64 {
+	if x != nil {
+		return x.Begin
+	}
+	return 0
+}
+
+func (x *Totals) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *Totals) GetParts() uint32 {
+	if x != nil {
+		return x.Parts
+	}
+	return 0
+}
+
+func (x *Totals) GetGroups() []*Totals_Group {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
 // Health is the state of one dependency.
 type Health struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2086,7 +2187,7 @@ type Health struct {
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_heyan_log_v1_record_proto_msgTypes[18]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2199,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_log_v1_record_proto_msgTypes[18]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2212,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{18}
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Health) GetName() string {
@@ -2143,7 +2244,7 @@ type TreeHead struct {
 
 func (x *TreeHead) Reset() {
 	*x = TreeHead{}
-	mi := &file_heyan_log_v1_record_proto_msgTypes[19]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2256,7 @@ func (x *TreeHead) String() string {
 func (*TreeHead) ProtoMessage() {}
 
 func (x *TreeHead) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_log_v1_record_proto_msgTypes[19]
+	mi := &file_heyan_log_v1_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2269,7 @@ func (x *TreeHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeHead.ProtoReflect.Descriptor instead.
 func (*TreeHead) Descriptor() ([]byte, []int) {
-	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{19}
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TreeHead) GetOrigin() string {
@@ -2192,11 +2293,102 @@ func (x *TreeHead) GetRoot() []byte {
 	return nil
 }
 
+// Group is the number of records of one hour, actor, action and outcome.
+type Totals_Group struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hour of the records' own times: hours since 1970-01-01 00:00 UTC. Hours of China begin with those of UTC.
+	Hour uint64 `protobuf:"varint,1,opt,name=hour,proto3" json:"hour,omitempty"`
+	// What sort of party acted.
+	ActorKind ActorKind `protobuf:"varint,2,opt,name=actor_kind,json=actorKind,proto3,enum=heyan.log.v1.ActorKind" json:"actor_kind,omitempty"`
+	// Its id; absent for strangers, and for Heyan itself.
+	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
+	// The full method or command.
+	Action string `protobuf:"bytes,4,opt,name=action,proto3" json:"action,omitempty"`
+	// The class of the outcome.
+	Outcome OutcomeKind `protobuf:"varint,5,opt,name=outcome,proto3,enum=heyan.log.v1.OutcomeKind" json:"outcome,omitempty"`
+	// How many records.
+	Count         uint64 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Totals_Group) Reset() {
+	*x = Totals_Group{}
+	mi := &file_heyan_log_v1_record_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Totals_Group) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Totals_Group) ProtoMessage() {}
+
+func (x *Totals_Group) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_log_v1_record_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Totals_Group.ProtoReflect.Descriptor instead.
+func (*Totals_Group) Descriptor() ([]byte, []int) {
+	return file_heyan_log_v1_record_proto_rawDescGZIP(), []int{18, 0}
+}
+
+func (x *Totals_Group) GetHour() uint64 {
+	if x != nil {
+		return x.Hour
+	}
+	return 0
+}
+
+func (x *Totals_Group) GetActorKind() ActorKind {
+	if x != nil {
+		return x.ActorKind
+	}
+	return ActorKind_ACTOR_KIND_UNSPECIFIED
+}
+
+func (x *Totals_Group) GetActor() string {
+	if x != nil {
+		return x.Actor
+	}
+	return ""
+}
+
+func (x *Totals_Group) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *Totals_Group) GetOutcome() OutcomeKind {
+	if x != nil {
+		return x.Outcome
+	}
+	return OutcomeKind_OUTCOME_KIND_UNSPECIFIED
+}
+
+func (x *Totals_Group) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 var File_heyan_log_v1_record_proto protoreflect.FileDescriptor
 
 const file_heyan_log_v1_record_proto_rawDesc = "" +
 	"\n" +
-	"\x19heyan/log/v1/record.proto\x12\fheyan.log.v1\"\xf2\b\n" +
+	"\x19heyan/log/v1/record.proto\x12\fheyan.log.v1\"\xa0\t\n" +
 	"\x06Record\x12$\n" +
 	"\x0etime_unix_nano\x18\x01 \x01(\x06R\ftimeUnixNano\x12)\n" +
 	"\x05clock\x18\x02 \x01(\v2\x13.heyan.log.v1.ClockR\x05clock\x122\n" +
@@ -2229,7 +2421,8 @@ const file_heyan_log_v1_record_proto_rawDesc = "" +
 	"\n" +
 	"log_access\x18\x18 \x01(\v2\x17.heyan.log.v1.LogAccessR\tlogAccess\x12,\n" +
 	"\x06status\x18\x19 \x01(\v2\x14.heyan.log.v1.StatusR\x06status\x12)\n" +
-	"\x05purge\x18\x1a \x01(\v2\x13.heyan.log.v1.PurgeR\x05purge\"Z\n" +
+	"\x05purge\x18\x1a \x01(\v2\x13.heyan.log.v1.PurgeR\x05purge\x12,\n" +
+	"\x06totals\x18\x1b \x01(\v2\x14.heyan.log.v1.TotalsR\x06totals\"Z\n" +
 	"\x05Clock\x12.\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x18.heyan.log.v1.ClockStateR\x05state\x12!\n" +
 	"\foffset_nanos\x18\x02 \x01(\x12R\voffsetNanos\"\xbb\x01\n" +
@@ -2350,7 +2543,22 @@ const file_heyan_log_v1_record_proto_rawDesc = "" +
 	"\asources\x18\a \x03(\v2\x14.heyan.log.v1.HealthR\asources\x12,\n" +
 	"\x05peers\x18\b \x03(\v2\x16.heyan.log.v1.TreeHeadR\x05peers\x12\x1f\n" +
 	"\vledger_mark\x18\t \x01(\x04R\n" +
-	"ledgerMark\"2\n" +
+	"ledgerMark\"\xef\x02\n" +
+	"\x06Totals\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x14\n" +
+	"\x05begin\x18\x03 \x01(\x04R\x05begin\x12\x12\n" +
+	"\x04part\x18\x04 \x01(\rR\x04part\x12\x14\n" +
+	"\x05parts\x18\x05 \x01(\rR\x05parts\x122\n" +
+	"\x06groups\x18\x06 \x03(\v2\x1a.heyan.log.v1.Totals.GroupR\x06groups\x1a\xcc\x01\n" +
+	"\x05Group\x12\x12\n" +
+	"\x04hour\x18\x01 \x01(\x04R\x04hour\x126\n" +
+	"\n" +
+	"actor_kind\x18\x02 \x01(\x0e2\x17.heyan.log.v1.ActorKindR\tactorKind\x12\x14\n" +
+	"\x05actor\x18\x03 \x01(\tR\x05actor\x12\x16\n" +
+	"\x06action\x18\x04 \x01(\tR\x06action\x123\n" +
+	"\aoutcome\x18\x05 \x01(\x0e2\x19.heyan.log.v1.OutcomeKindR\aoutcome\x12\x14\n" +
+	"\x05count\x18\x06 \x01(\x04R\x05count\"2\n" +
 	"\x06Health\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\"J\n" +
@@ -2411,33 +2619,35 @@ func file_heyan_log_v1_record_proto_rawDescGZIP() []byte {
 }
 
 var file_heyan_log_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_heyan_log_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_heyan_log_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_heyan_log_v1_record_proto_goTypes = []any{
-	(Category)(0),      // 0: heyan.log.v1.Category
-	(Severity)(0),      // 1: heyan.log.v1.Severity
-	(ActorKind)(0),     // 2: heyan.log.v1.ActorKind
-	(OutcomeKind)(0),   // 3: heyan.log.v1.OutcomeKind
-	(ClockState)(0),    // 4: heyan.log.v1.ClockState
-	(*Record)(nil),     // 5: heyan.log.v1.Record
-	(*Clock)(nil),      // 6: heyan.log.v1.Clock
-	(*Actor)(nil),      // 7: heyan.log.v1.Actor
-	(*Peer)(nil),       // 8: heyan.log.v1.Peer
-	(*Protocol)(nil),   // 9: heyan.log.v1.Protocol
-	(*Object)(nil),     // 10: heyan.log.v1.Object
-	(*Outcome)(nil),    // 11: heyan.log.v1.Outcome
-	(*Traffic)(nil),    // 12: heyan.log.v1.Traffic
-	(*Processing)(nil), // 13: heyan.log.v1.Processing
-	(*Change)(nil),     // 14: heyan.log.v1.Change
-	(*Digest)(nil),     // 15: heyan.log.v1.Digest
-	(*Security)(nil),   // 16: heyan.log.v1.Security
-	(*Tally)(nil),      // 17: heyan.log.v1.Tally
-	(*Birth)(nil),      // 18: heyan.log.v1.Birth
-	(*Recovery)(nil),   // 19: heyan.log.v1.Recovery
-	(*Purge)(nil),      // 20: heyan.log.v1.Purge
-	(*LogAccess)(nil),  // 21: heyan.log.v1.LogAccess
-	(*Status)(nil),     // 22: heyan.log.v1.Status
-	(*Health)(nil),     // 23: heyan.log.v1.Health
-	(*TreeHead)(nil),   // 24: heyan.log.v1.TreeHead
+	(Category)(0),        // 0: heyan.log.v1.Category
+	(Severity)(0),        // 1: heyan.log.v1.Severity
+	(ActorKind)(0),       // 2: heyan.log.v1.ActorKind
+	(OutcomeKind)(0),     // 3: heyan.log.v1.OutcomeKind
+	(ClockState)(0),      // 4: heyan.log.v1.ClockState
+	(*Record)(nil),       // 5: heyan.log.v1.Record
+	(*Clock)(nil),        // 6: heyan.log.v1.Clock
+	(*Actor)(nil),        // 7: heyan.log.v1.Actor
+	(*Peer)(nil),         // 8: heyan.log.v1.Peer
+	(*Protocol)(nil),     // 9: heyan.log.v1.Protocol
+	(*Object)(nil),       // 10: heyan.log.v1.Object
+	(*Outcome)(nil),      // 11: heyan.log.v1.Outcome
+	(*Traffic)(nil),      // 12: heyan.log.v1.Traffic
+	(*Processing)(nil),   // 13: heyan.log.v1.Processing
+	(*Change)(nil),       // 14: heyan.log.v1.Change
+	(*Digest)(nil),       // 15: heyan.log.v1.Digest
+	(*Security)(nil),     // 16: heyan.log.v1.Security
+	(*Tally)(nil),        // 17: heyan.log.v1.Tally
+	(*Birth)(nil),        // 18: heyan.log.v1.Birth
+	(*Recovery)(nil),     // 19: heyan.log.v1.Recovery
+	(*Purge)(nil),        // 20: heyan.log.v1.Purge
+	(*LogAccess)(nil),    // 21: heyan.log.v1.LogAccess
+	(*Status)(nil),       // 22: heyan.log.v1.Status
+	(*Totals)(nil),       // 23: heyan.log.v1.Totals
+	(*Health)(nil),       // 24: heyan.log.v1.Health
+	(*TreeHead)(nil),     // 25: heyan.log.v1.TreeHead
+	(*Totals_Group)(nil), // 26: heyan.log.v1.Totals.Group
 }
 var file_heyan_log_v1_record_proto_depIdxs = []int32{
 	6,  // 0: heyan.log.v1.Record.clock:type_name -> heyan.log.v1.Clock
@@ -2460,17 +2670,21 @@ var file_heyan_log_v1_record_proto_depIdxs = []int32{
 	21, // 17: heyan.log.v1.Record.log_access:type_name -> heyan.log.v1.LogAccess
 	22, // 18: heyan.log.v1.Record.status:type_name -> heyan.log.v1.Status
 	20, // 19: heyan.log.v1.Record.purge:type_name -> heyan.log.v1.Purge
-	4,  // 20: heyan.log.v1.Clock.state:type_name -> heyan.log.v1.ClockState
-	2,  // 21: heyan.log.v1.Actor.kind:type_name -> heyan.log.v1.ActorKind
-	3,  // 22: heyan.log.v1.Outcome.kind:type_name -> heyan.log.v1.OutcomeKind
-	15, // 23: heyan.log.v1.Change.digests:type_name -> heyan.log.v1.Digest
-	23, // 24: heyan.log.v1.Status.sources:type_name -> heyan.log.v1.Health
-	24, // 25: heyan.log.v1.Status.peers:type_name -> heyan.log.v1.TreeHead
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	23, // 20: heyan.log.v1.Record.totals:type_name -> heyan.log.v1.Totals
+	4,  // 21: heyan.log.v1.Clock.state:type_name -> heyan.log.v1.ClockState
+	2,  // 22: heyan.log.v1.Actor.kind:type_name -> heyan.log.v1.ActorKind
+	3,  // 23: heyan.log.v1.Outcome.kind:type_name -> heyan.log.v1.OutcomeKind
+	15, // 24: heyan.log.v1.Change.digests:type_name -> heyan.log.v1.Digest
+	24, // 25: heyan.log.v1.Status.sources:type_name -> heyan.log.v1.Health
+	25, // 26: heyan.log.v1.Status.peers:type_name -> heyan.log.v1.TreeHead
+	26, // 27: heyan.log.v1.Totals.groups:type_name -> heyan.log.v1.Totals.Group
+	2,  // 28: heyan.log.v1.Totals.Group.actor_kind:type_name -> heyan.log.v1.ActorKind
+	3,  // 29: heyan.log.v1.Totals.Group.outcome:type_name -> heyan.log.v1.OutcomeKind
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_heyan_log_v1_record_proto_init() }
@@ -2484,7 +2698,7 @@ func file_heyan_log_v1_record_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heyan_log_v1_record_proto_rawDesc), len(file_heyan_log_v1_record_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
