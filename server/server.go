@@ -256,7 +256,7 @@ func (s *Server) register() {
 	d := &api.Deps{
 		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.log, Journal: s.journal, Keys: s.Keys, Rules: s.Rules,
 		Catalogue: s.Catalogue, Now: s.now, Random: s.Random, CloseSessions: s.closeSessions, LastUsed: s.authenticator.LastUsed, Production: s.Production,
-		Region: s.Region,
+		Region: s.Region, CountLog: s.countForExport,
 	}
 	heyanv1.RegisterVerificationServiceServer(s.grpc, api.NewVerification(d))
 	heyanv1.RegisterCatalogServiceServer(s.grpc, api.NewCatalog(d))

@@ -42,6 +42,13 @@ func (s *Server) countToNow(ctx context.Context) error {
 	return s.totals.Write(ctx, record.HourOf(s.now()))
 }
 
+// countForExport is countToNow for an export, which goes on without it.
+func (s *Server) countForExport(ctx context.Context) {
+	if err := s.countToNow(ctx); err != nil && ctx.Err() == nil {
+		s.logger.Error("counting the log for an export", "cause", err.Error())
+	}
+}
+
 // countLast is countToNow for a stop. Where there is no time for it, or the log takes nothing any more, the next start goes
 // on where the newest total ends.
 func (s *Server) countLast(ctx context.Context) error {

@@ -56,6 +56,9 @@ type Deps struct {
 	LastUsed func(credential string) time.Time
 	// Production demands what a development server does not: an address list for API keys.
 	Production bool
+	// CountLog writes a total of all that is in the log by now, so that an export can be held against it. A log that takes
+	// no records is exported all the same, and the export says what nothing counts: it has no error.
+	CountLog func(ctx context.Context)
 	// Region is where the data lies, e.g. "cn-shanghai".
 	Region string
 }

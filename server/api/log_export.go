@@ -28,18 +28,20 @@ const (
 
 // exporting is one ExportLog at work. It holds one message of records and one of hashes.
 type exporting struct {
-	stream  grpc.ServerStreamingServer[heyanv1.ExportLogResponse]
-	query   *logQuery
-	amended map[uint64]string
-	head    *heyanv1.Checkpoint
-	proof   *tree.Batch
-	entries []*heyanv1.ExportLogResponse_Entry
-	bytes   int
-	hashes  []byte
-	from    uint64 // first index
-	next    uint64 // index that is read next
-	told    uint64 // and the one that the caller knows of
-	count   uint64
+	stream   grpc.ServerStreamingServer[heyanv1.ExportLogResponse]
+	query    *logQuery
+	amended  map[uint64]string
+	head     *heyanv1.Checkpoint
+	proof    *tree.Batch
+	evidence []uint64    // indexes of totals that are not in the proof yet
+	totals   []tree.Hash // and their hashes
+	entries  []*heyanv1.ExportLogResponse_Entry
+	bytes    int
+	hashes   []byte
+	from     uint64 // first index
+	next     uint64 // index that is read next
+	told     uint64 // and the one that the caller knows of
+	count    uint64
 }
 
 // ExportLog streams the records that pass, and their proof in the tree of the newest checkpoint.
@@ -58,14 +60,27 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 	if err != nil {
 		return err
 	}
+	size := l.d.Log.Size()
+	filter, comparable := query.totals()
+	if comparable {
+		l.d.CountLog(ctx)
+	}
 	// What is read later is larger or equal: the log only grows.
 	head := l.live()
 	held, err := l.d.Log.Coverage(ctx)
 	if err != nil || head == nil {
 		return unreadable(ctx, errors.Join(err, errNoHead(head)))
 	}
-	from, to := span(req, held.First, head.GetSize())
+	if !comparable {
+		size = head.GetSize()
+	}
+	from, to := span(req, held.First, size)
 	e := &exporting{stream: stream, query: query, amended: amended, head: head, from: from, next: from, told: from}
+	if comparable {
+		if e.evidence, err = planTotals(ctx, l.d.Log, filter, from, to, head.GetSize()); err != nil {
+			return unreadable(ctx, err)
+		}
+	}
 	e.proof = tree.NewBatchProof(head.GetSize(), l.d.Log, e.hash)
 	defer func() {
 		journal.From(ctx).SetAccess(&record.LogAccess{From: e.from, To: e.next, Count: e.count, Filters: query.names})
@@ -77,7 +92,7 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 		Count: e.count, Checkpoint: head, RetentionStatement: retention, Requester: journal.From(ctx).Principal.ID,
 		Region: l.d.Region, MakeTime: stamp(l.d.Now()),
 	}
-	last.Gaps, last.OutsideCoverage = gaps(req, query, held, head.GetSize())
+	last.Gaps, last.OutsideCoverage = gaps(req, query, held, size)
 	if last.Consistency, err = consistency(req.GetAnchorSizes(), head, l.d.Log); err != nil {
 		return unreadable(ctx, err)
 	}
@@ -107,6 +122,9 @@ func (e *exporting) run(ctx context.Context, log *netlog.Log, to uint64) error {
 	if err := e.send(&heyanv1.ExportLogResponse{Part: &heyanv1.ExportLogResponse_Begin_{Begin: begin}}); err != nil {
 		return err
 	}
+	if err := e.sendTotals(ctx, log); err != nil {
+		return err
+	}
 	for e.next < to {
 		end := min(e.next+exportQuiet, to)
 		if err := e.query.scan(ctx, log, e.next, end, e.entry); err != nil {
@@ -117,6 +135,9 @@ func (e *exporting) run(ctx context.Context, log *netlog.Log, to uint64) error {
 			return err
 		}
 	}
+	if err := e.proveTotals(e.head.GetSize()); err != nil {
+		return err
+	}
 	if err := e.proof.Finish(tree.Hash(e.head.GetRoot())); err != nil {
 		return err
 	}
@@ -126,6 +147,9 @@ func (e *exporting) run(ctx context.Context, log *netlog.Log, to uint64) error {
 // entry takes one record that passes.
 func (e *exporting) entry(index uint64, leaf []byte) error {
 	e.next = index + 1
+	if err := e.proveTotals(index); err != nil {
+		return err
+	}
 	if err := e.proof.Add(index, tree.LeafHash(leaf)); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type parcel struct {
 	n       int
 	begin   *heyanv1.ExportLogResponse_Begin
 	entries []*heyanv1.ExportLogResponse_Entry
+	totals  []*heyanv1.ExportLogResponse_Entry
 	told    []uint64
 	hashes  []byte
 	end     *heyanv1.ExportLogResponse_End
@@ -46,6 +48,11 @@ func (p *parcel) Send(m *heyanv1.ExportLogResponse) error {
 	case *heyanv1.ExportLogResponse_Entries_:
 		p.entries = append(p.entries, part.Entries.GetEntries()...)
 		p.told = append(p.told, part.Entries.GetNextIndex())
+	case *heyanv1.ExportLogResponse_Totals_:
+		if len(p.entries) > 0 {
+			return errors.New("totals behind records")
+		}
+		p.totals = append(p.totals, part.Totals.GetEntries()...)
 	case *heyanv1.ExportLogResponse_ProofHashes:
 		p.hashes = append(p.hashes, part.ProofHashes...)
 	case *heyanv1.ExportLogResponse_End_:
@@ -84,8 +91,12 @@ func (p *parcel) proves(o *office) error {
 		hashes = hashes[len(h):]
 		return h, nil
 	})
-	for _, e := range p.entries {
-		if err := b.Add(e.GetIndex(), tree.LeafHash(e.GetLeaf())); err != nil {
+	leaves := map[uint64][]byte{}
+	for _, e := range slices.Concat(p.entries, p.totals) {
+		leaves[e.GetIndex()] = e.GetLeaf()
+	}
+	for _, index := range slices.Sorted(maps.Keys(leaves)) {
+		if err := b.Add(index, tree.LeafHash(leaves[index])); err != nil {
 			return err
 		}
 	}

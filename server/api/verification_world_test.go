@@ -24,6 +24,7 @@ import (
 	"github.com/heyan-project/heyan/store/embedded"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/totals"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/account"
 	"github.com/heyan-project/heyan/verifier/consent"
@@ -120,6 +121,11 @@ func newWorld(t testing.TB) *world {
 		CloseSessions: func(authn.Kind, string) {}, LastUsed: func(string) time.Time { return time.Time{} },
 		Region: "cn-shanghai",
 	}
+	keeper := totals.NewKeeper(log, func(parts []*record.Totals) error {
+		_, err := w.Journal.System(record.SystemTotals, func(r *record.Record) { r.Totals = parts[0] })
+		return err
+	})
+	w.CountLog = func(ctx context.Context) { must(t, keeper.Write(ctx, record.HourOf(clock()))) }
 	w.Verifier = verifier.New(verifier.Config{
 		Catalogue: catalogue, Keys: keys, Directory: func() verifier.Directory { return dir.Now() }, Ledger: w.store,
 		Consents: w.store, Sources: source.NewRouter(routes, simulator.Source{}), Now: clock, Random: rand.Reader})

@@ -445,6 +445,7 @@ type ExportLogResponse struct {
 	//	*ExportLogResponse_Entries_
 	//	*ExportLogResponse_ProofHashes
 	//	*ExportLogResponse_End_
+	//	*ExportLogResponse_Totals_
 	Part          isExportLogResponse_Part `protobuf_oneof:"part"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -523,6 +524,15 @@ func (x *ExportLogResponse) GetEnd() *ExportLogResponse_End {
 	return nil
 }
 
+func (x *ExportLogResponse) GetTotals() *ExportLogResponse_Totals {
+	if x != nil {
+		if x, ok := x.Part.(*ExportLogResponse_Totals_); ok {
+			return x.Totals
+		}
+	}
+	return nil
+}
+
 type isExportLogResponse_Part interface {
 	isExportLogResponse_Part()
 }
@@ -549,6 +559,14 @@ type ExportLogResponse_End_ struct {
 	End *ExportLogResponse_End `protobuf:"bytes,4,opt,name=end,proto3,oneof"`
 }
 
+type ExportLogResponse_Totals_ struct {
+	// Of an export with a filter that totals know (client, method, outcome, time): records of totals, in ascending order
+	// of their index, before the first records. Together they count the records of the range, by hour, client, method
+	// and outcome. They are in the proof like records that were found, and count as none: one that passes the filter is
+	// among these too. None are sent for other filters.
+	Totals *ExportLogResponse_Totals `protobuf:"bytes,5,opt,name=totals,proto3,oneof"`
+}
+
 func (*ExportLogResponse_Begin_) isExportLogResponse_Part() {}
 
 func (*ExportLogResponse_Entries_) isExportLogResponse_Part() {}
@@ -556,6 +574,8 @@ func (*ExportLogResponse_Entries_) isExportLogResponse_Part() {}
 func (*ExportLogResponse_ProofHashes) isExportLogResponse_Part() {}
 
 func (*ExportLogResponse_End_) isExportLogResponse_Part() {}
+
+func (*ExportLogResponse_Totals_) isExportLogResponse_Part() {}
 
 // An RFC 6962 consistency proof, from the tree of an older size to that of the checkpoint.
 type ConsistencyProof struct {
@@ -1299,6 +1319,52 @@ func (x *Checkpoint) GetVerifierKey() string {
 	return ""
 }
 
+// Records of totals.
+type ExportLogResponse_Totals struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The records; amended_by is not set.
+	Entries       []*ExportLogResponse_Entry `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportLogResponse_Totals) Reset() {
+	*x = ExportLogResponse_Totals{}
+	mi := &file_heyan_v1_log_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportLogResponse_Totals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportLogResponse_Totals) ProtoMessage() {}
+
+func (x *ExportLogResponse_Totals) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportLogResponse_Totals.ProtoReflect.Descriptor instead.
+func (*ExportLogResponse_Totals) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 0}
+}
+
+func (x *ExportLogResponse_Totals) GetEntries() []*ExportLogResponse_Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
 // What is being exported.
 type ExportLogResponse_Begin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1316,7 +1382,7 @@ type ExportLogResponse_Begin struct {
 
 func (x *ExportLogResponse_Begin) Reset() {
 	*x = ExportLogResponse_Begin{}
-	mi := &file_heyan_v1_log_proto_msgTypes[16]
+	mi := &file_heyan_v1_log_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1328,7 +1394,7 @@ func (x *ExportLogResponse_Begin) String() string {
 func (*ExportLogResponse_Begin) ProtoMessage() {}
 
 func (x *ExportLogResponse_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[16]
+	mi := &file_heyan_v1_log_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1341,7 +1407,7 @@ func (x *ExportLogResponse_Begin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportLogResponse_Begin.ProtoReflect.Descriptor instead.
 func (*ExportLogResponse_Begin) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 0}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 1}
 }
 
 func (x *ExportLogResponse_Begin) GetOrigin() string {
@@ -1385,7 +1451,7 @@ type ExportLogResponse_Entries struct {
 
 func (x *ExportLogResponse_Entries) Reset() {
 	*x = ExportLogResponse_Entries{}
-	mi := &file_heyan_v1_log_proto_msgTypes[17]
+	mi := &file_heyan_v1_log_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1397,7 +1463,7 @@ func (x *ExportLogResponse_Entries) String() string {
 func (*ExportLogResponse_Entries) ProtoMessage() {}
 
 func (x *ExportLogResponse_Entries) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[17]
+	mi := &file_heyan_v1_log_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1410,7 +1476,7 @@ func (x *ExportLogResponse_Entries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportLogResponse_Entries.ProtoReflect.Descriptor instead.
 func (*ExportLogResponse_Entries) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 1}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 2}
 }
 
 func (x *ExportLogResponse_Entries) GetEntries() []*ExportLogResponse_Entry {
@@ -1442,7 +1508,7 @@ type ExportLogResponse_Entry struct {
 
 func (x *ExportLogResponse_Entry) Reset() {
 	*x = ExportLogResponse_Entry{}
-	mi := &file_heyan_v1_log_proto_msgTypes[18]
+	mi := &file_heyan_v1_log_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1520,7 @@ func (x *ExportLogResponse_Entry) String() string {
 func (*ExportLogResponse_Entry) ProtoMessage() {}
 
 func (x *ExportLogResponse_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[18]
+	mi := &file_heyan_v1_log_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1533,7 @@ func (x *ExportLogResponse_Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportLogResponse_Entry.ProtoReflect.Descriptor instead.
 func (*ExportLogResponse_Entry) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 2}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 3}
 }
 
 func (x *ExportLogResponse_Entry) GetIndex() uint64 {
@@ -1519,7 +1585,7 @@ type ExportLogResponse_End struct {
 
 func (x *ExportLogResponse_End) Reset() {
 	*x = ExportLogResponse_End{}
-	mi := &file_heyan_v1_log_proto_msgTypes[19]
+	mi := &file_heyan_v1_log_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +1597,7 @@ func (x *ExportLogResponse_End) String() string {
 func (*ExportLogResponse_End) ProtoMessage() {}
 
 func (x *ExportLogResponse_End) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[19]
+	mi := &file_heyan_v1_log_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +1610,7 @@ func (x *ExportLogResponse_End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportLogResponse_End.ProtoReflect.Descriptor instead.
 func (*ExportLogResponse_End) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 3}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{4, 4}
 }
 
 func (x *ExportLogResponse_End) GetCount() uint64 {
@@ -1627,7 +1693,7 @@ type VerifyLogResponse_Finding struct {
 
 func (x *VerifyLogResponse_Finding) Reset() {
 	*x = VerifyLogResponse_Finding{}
-	mi := &file_heyan_v1_log_proto_msgTypes[20]
+	mi := &file_heyan_v1_log_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1705,7 @@ func (x *VerifyLogResponse_Finding) String() string {
 func (*VerifyLogResponse_Finding) ProtoMessage() {}
 
 func (x *VerifyLogResponse_Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[20]
+	mi := &file_heyan_v1_log_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,12 +1793,15 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\vstart_index\x18\x02 \x01(\x04R\n" +
 	"startIndex\x12\x1b\n" +
 	"\tend_index\x18\x03 \x01(\x04R\bendIndex\x12!\n" +
-	"\fanchor_sizes\x18\x04 \x03(\x04R\vanchorSizes\"\xa0\a\n" +
+	"\fanchor_sizes\x18\x04 \x03(\x04R\vanchorSizes\"\xa5\b\n" +
 	"\x11ExportLogResponse\x129\n" +
 	"\x05begin\x18\x01 \x01(\v2!.heyan.v1.ExportLogResponse.BeginH\x00R\x05begin\x12?\n" +
 	"\aentries\x18\x02 \x01(\v2#.heyan.v1.ExportLogResponse.EntriesH\x00R\aentries\x12#\n" +
 	"\fproof_hashes\x18\x03 \x01(\fH\x00R\vproofHashes\x123\n" +
-	"\x03end\x18\x04 \x01(\v2\x1f.heyan.v1.ExportLogResponse.EndH\x00R\x03end\x1aq\n" +
+	"\x03end\x18\x04 \x01(\v2\x1f.heyan.v1.ExportLogResponse.EndH\x00R\x03end\x12<\n" +
+	"\x06totals\x18\x05 \x01(\v2\".heyan.v1.ExportLogResponse.TotalsH\x00R\x06totals\x1aE\n" +
+	"\x06Totals\x12;\n" +
+	"\aentries\x18\x01 \x03(\v2!.heyan.v1.ExportLogResponse.EntryR\aentries\x1aq\n" +
 	"\x05Begin\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x1f\n" +
 	"\vstart_index\x18\x02 \x01(\x04R\n" +
@@ -1846,7 +1915,7 @@ func file_heyan_v1_log_proto_rawDescGZIP() []byte {
 	return file_heyan_v1_log_proto_rawDescData
 }
 
-var file_heyan_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_heyan_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_heyan_v1_log_proto_goTypes = []any{
 	(*LogFilter)(nil),                 // 0: heyan.v1.LogFilter
 	(*ListLogEntriesRequest)(nil),     // 1: heyan.v1.ListLogEntriesRequest
@@ -1864,55 +1933,58 @@ var file_heyan_v1_log_proto_goTypes = []any{
 	(*LogCoverage)(nil),               // 13: heyan.v1.LogCoverage
 	(*GetCheckpointRequest)(nil),      // 14: heyan.v1.GetCheckpointRequest
 	(*Checkpoint)(nil),                // 15: heyan.v1.Checkpoint
-	(*ExportLogResponse_Begin)(nil),   // 16: heyan.v1.ExportLogResponse.Begin
-	(*ExportLogResponse_Entries)(nil), // 17: heyan.v1.ExportLogResponse.Entries
-	(*ExportLogResponse_Entry)(nil),   // 18: heyan.v1.ExportLogResponse.Entry
-	(*ExportLogResponse_End)(nil),     // 19: heyan.v1.ExportLogResponse.End
-	(*VerifyLogResponse_Finding)(nil), // 20: heyan.v1.VerifyLogResponse.Finding
-	(*timestamppb.Timestamp)(nil),     // 21: google.protobuf.Timestamp
-	(*LogPosition)(nil),               // 22: heyan.v1.LogPosition
+	(*ExportLogResponse_Totals)(nil),  // 16: heyan.v1.ExportLogResponse.Totals
+	(*ExportLogResponse_Begin)(nil),   // 17: heyan.v1.ExportLogResponse.Begin
+	(*ExportLogResponse_Entries)(nil), // 18: heyan.v1.ExportLogResponse.Entries
+	(*ExportLogResponse_Entry)(nil),   // 19: heyan.v1.ExportLogResponse.Entry
+	(*ExportLogResponse_End)(nil),     // 20: heyan.v1.ExportLogResponse.End
+	(*VerifyLogResponse_Finding)(nil), // 21: heyan.v1.VerifyLogResponse.Finding
+	(*timestamppb.Timestamp)(nil),     // 22: google.protobuf.Timestamp
+	(*LogPosition)(nil),               // 23: heyan.v1.LogPosition
 }
 var file_heyan_v1_log_proto_depIdxs = []int32{
-	21, // 0: heyan.v1.LogFilter.start_time:type_name -> google.protobuf.Timestamp
-	21, // 1: heyan.v1.LogFilter.end_time:type_name -> google.protobuf.Timestamp
+	22, // 0: heyan.v1.LogFilter.start_time:type_name -> google.protobuf.Timestamp
+	22, // 1: heyan.v1.LogFilter.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: heyan.v1.ListLogEntriesRequest.filter:type_name -> heyan.v1.LogFilter
-	22, // 3: heyan.v1.ListLogEntriesResponse.position:type_name -> heyan.v1.LogPosition
+	23, // 3: heyan.v1.ListLogEntriesResponse.position:type_name -> heyan.v1.LogPosition
 	15, // 4: heyan.v1.ListLogEntriesResponse.checkpoint:type_name -> heyan.v1.Checkpoint
 	0,  // 5: heyan.v1.ExportLogRequest.filter:type_name -> heyan.v1.LogFilter
-	16, // 6: heyan.v1.ExportLogResponse.begin:type_name -> heyan.v1.ExportLogResponse.Begin
-	17, // 7: heyan.v1.ExportLogResponse.entries:type_name -> heyan.v1.ExportLogResponse.Entries
-	19, // 8: heyan.v1.ExportLogResponse.end:type_name -> heyan.v1.ExportLogResponse.End
-	21, // 9: heyan.v1.LogGap.start_time:type_name -> google.protobuf.Timestamp
-	21, // 10: heyan.v1.LogGap.end_time:type_name -> google.protobuf.Timestamp
-	15, // 11: heyan.v1.VerifyLogResponse.checkpoint:type_name -> heyan.v1.Checkpoint
-	20, // 12: heyan.v1.VerifyLogResponse.findings:type_name -> heyan.v1.VerifyLogResponse.Finding
-	11, // 13: heyan.v1.ListOriginsResponse.origins:type_name -> heyan.v1.Origin
-	21, // 14: heyan.v1.Origin.first_time:type_name -> google.protobuf.Timestamp
-	15, // 15: heyan.v1.Origin.checkpoint:type_name -> heyan.v1.Checkpoint
-	21, // 16: heyan.v1.LogCoverage.oldest_time:type_name -> google.protobuf.Timestamp
-	21, // 17: heyan.v1.LogCoverage.newest_time:type_name -> google.protobuf.Timestamp
-	18, // 18: heyan.v1.ExportLogResponse.Entries.entries:type_name -> heyan.v1.ExportLogResponse.Entry
-	15, // 19: heyan.v1.ExportLogResponse.End.checkpoint:type_name -> heyan.v1.Checkpoint
-	5,  // 20: heyan.v1.ExportLogResponse.End.consistency:type_name -> heyan.v1.ConsistencyProof
-	6,  // 21: heyan.v1.ExportLogResponse.End.gaps:type_name -> heyan.v1.LogGap
-	21, // 22: heyan.v1.ExportLogResponse.End.make_time:type_name -> google.protobuf.Timestamp
-	1,  // 23: heyan.v1.LogService.ListLogEntries:input_type -> heyan.v1.ListLogEntriesRequest
-	3,  // 24: heyan.v1.LogService.ExportLog:input_type -> heyan.v1.ExportLogRequest
-	7,  // 25: heyan.v1.LogService.VerifyLog:input_type -> heyan.v1.VerifyLogRequest
-	9,  // 26: heyan.v1.LogService.ListOrigins:input_type -> heyan.v1.ListOriginsRequest
-	12, // 27: heyan.v1.LogService.GetLogCoverage:input_type -> heyan.v1.GetLogCoverageRequest
-	14, // 28: heyan.v1.LogService.GetCheckpoint:input_type -> heyan.v1.GetCheckpointRequest
-	2,  // 29: heyan.v1.LogService.ListLogEntries:output_type -> heyan.v1.ListLogEntriesResponse
-	4,  // 30: heyan.v1.LogService.ExportLog:output_type -> heyan.v1.ExportLogResponse
-	8,  // 31: heyan.v1.LogService.VerifyLog:output_type -> heyan.v1.VerifyLogResponse
-	10, // 32: heyan.v1.LogService.ListOrigins:output_type -> heyan.v1.ListOriginsResponse
-	13, // 33: heyan.v1.LogService.GetLogCoverage:output_type -> heyan.v1.LogCoverage
-	15, // 34: heyan.v1.LogService.GetCheckpoint:output_type -> heyan.v1.Checkpoint
-	29, // [29:35] is the sub-list for method output_type
-	23, // [23:29] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	17, // 6: heyan.v1.ExportLogResponse.begin:type_name -> heyan.v1.ExportLogResponse.Begin
+	18, // 7: heyan.v1.ExportLogResponse.entries:type_name -> heyan.v1.ExportLogResponse.Entries
+	20, // 8: heyan.v1.ExportLogResponse.end:type_name -> heyan.v1.ExportLogResponse.End
+	16, // 9: heyan.v1.ExportLogResponse.totals:type_name -> heyan.v1.ExportLogResponse.Totals
+	22, // 10: heyan.v1.LogGap.start_time:type_name -> google.protobuf.Timestamp
+	22, // 11: heyan.v1.LogGap.end_time:type_name -> google.protobuf.Timestamp
+	15, // 12: heyan.v1.VerifyLogResponse.checkpoint:type_name -> heyan.v1.Checkpoint
+	21, // 13: heyan.v1.VerifyLogResponse.findings:type_name -> heyan.v1.VerifyLogResponse.Finding
+	11, // 14: heyan.v1.ListOriginsResponse.origins:type_name -> heyan.v1.Origin
+	22, // 15: heyan.v1.Origin.first_time:type_name -> google.protobuf.Timestamp
+	15, // 16: heyan.v1.Origin.checkpoint:type_name -> heyan.v1.Checkpoint
+	22, // 17: heyan.v1.LogCoverage.oldest_time:type_name -> google.protobuf.Timestamp
+	22, // 18: heyan.v1.LogCoverage.newest_time:type_name -> google.protobuf.Timestamp
+	19, // 19: heyan.v1.ExportLogResponse.Totals.entries:type_name -> heyan.v1.ExportLogResponse.Entry
+	19, // 20: heyan.v1.ExportLogResponse.Entries.entries:type_name -> heyan.v1.ExportLogResponse.Entry
+	15, // 21: heyan.v1.ExportLogResponse.End.checkpoint:type_name -> heyan.v1.Checkpoint
+	5,  // 22: heyan.v1.ExportLogResponse.End.consistency:type_name -> heyan.v1.ConsistencyProof
+	6,  // 23: heyan.v1.ExportLogResponse.End.gaps:type_name -> heyan.v1.LogGap
+	22, // 24: heyan.v1.ExportLogResponse.End.make_time:type_name -> google.protobuf.Timestamp
+	1,  // 25: heyan.v1.LogService.ListLogEntries:input_type -> heyan.v1.ListLogEntriesRequest
+	3,  // 26: heyan.v1.LogService.ExportLog:input_type -> heyan.v1.ExportLogRequest
+	7,  // 27: heyan.v1.LogService.VerifyLog:input_type -> heyan.v1.VerifyLogRequest
+	9,  // 28: heyan.v1.LogService.ListOrigins:input_type -> heyan.v1.ListOriginsRequest
+	12, // 29: heyan.v1.LogService.GetLogCoverage:input_type -> heyan.v1.GetLogCoverageRequest
+	14, // 30: heyan.v1.LogService.GetCheckpoint:input_type -> heyan.v1.GetCheckpointRequest
+	2,  // 31: heyan.v1.LogService.ListLogEntries:output_type -> heyan.v1.ListLogEntriesResponse
+	4,  // 32: heyan.v1.LogService.ExportLog:output_type -> heyan.v1.ExportLogResponse
+	8,  // 33: heyan.v1.LogService.VerifyLog:output_type -> heyan.v1.VerifyLogResponse
+	10, // 34: heyan.v1.LogService.ListOrigins:output_type -> heyan.v1.ListOriginsResponse
+	13, // 35: heyan.v1.LogService.GetLogCoverage:output_type -> heyan.v1.LogCoverage
+	15, // 36: heyan.v1.LogService.GetCheckpoint:output_type -> heyan.v1.Checkpoint
+	31, // [31:37] is the sub-list for method output_type
+	25, // [25:31] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_heyan_v1_log_proto_init() }
@@ -1926,6 +1998,7 @@ func file_heyan_v1_log_proto_init() {
 		(*ExportLogResponse_Entries_)(nil),
 		(*ExportLogResponse_ProofHashes)(nil),
 		(*ExportLogResponse_End_)(nil),
+		(*ExportLogResponse_Totals_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1933,7 +2006,7 @@ func file_heyan_v1_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heyan_v1_log_proto_rawDesc), len(file_heyan_v1_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
