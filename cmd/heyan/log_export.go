@@ -44,9 +44,10 @@ func logExport(a *app) *cobra.Command {
 proves all rows to be in the signed log, and manifest.json, which says what was asked for, counted and signed. The
 directory is there only when it is complete, flushed and verified. Prove it anywhere by: heyan log verify DIR --key KEY
 
-Without filter, "log verify" also proves that no record of the range is left out. Checkpoints that were kept elsewhere
-go into the export by --checkpoint, so that it can be compared with them later; one that is longer than the log is an
-error: the log was cut.
+Without filter, "log verify" also proves that no record of the range is left out. With a filter by client, actor,
+method, outcome or time it compares the rows with hourly totals, which the log itself holds and the export carries; for
+another filter there are none. Checkpoints that were kept elsewhere go into the export by --checkpoint, so that it can be
+compared with them later; one that is longer than the log is an error: the log was cut.
 
 --out - writes the rows alone to standard output, as JSON Lines and with nothing to prove them by, for other programs.
 
@@ -200,9 +201,24 @@ func (e *exporting) part(m *heyanv1.ExportLogResponse) error {
 			}
 		}
 		e.bar.Set(int64(part.Entries.GetNextIndex() - e.begin.GetStartIndex()))
+	case *heyanv1.ExportLogResponse_Totals_:
+		return e.count(part.Totals)
 	case *heyanv1.ExportLogResponse_ProofHashes:
 		if e.writer != nil {
 			return e.writer.Proof(part.ProofHashes)
+		}
+	}
+	return nil
+}
+
+// count takes totals. Rows alone need none.
+func (e *exporting) count(m *heyanv1.ExportLogResponse_Totals) error {
+	if e.writer == nil {
+		return nil
+	}
+	for _, entry := range m.GetEntries() {
+		if err := e.writer.Total(entry.GetIndex(), entry.GetLeaf()); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -254,6 +270,9 @@ func (e *exporting) finish(ctx context.Context, end *heyanv1.ExportLogResponse_E
 	}
 	for _, g := range m.Gaps {
 		e.note("not held: %s", gapText(g))
+	}
+	for _, r := range e.writer.Uncounted() {
+		e.note("no total counts records %d to %d: nothing shows whether one of them is left out, and log verify will say so", r.From, r.To-1)
 	}
 	e.note("%s of %s written to %s", countOf(int(m.Count), "record"), m.Origin, e.out)
 	e.note("prove it by: heyan log verify %s --key KEY", e.out)

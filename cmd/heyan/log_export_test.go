@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -65,8 +66,37 @@ func TestExportOfARealServer(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s", c.name, code, text)
 		}
 	}
+	// The client's hours agree with the totals of the log; without one row they do not, nor can they without a total.
+	hours := func(name string) []string {
+		from := time.Now().Add(-time.Hour).Truncate(time.Hour)
+		return []string{"log", "export", "--profile", "audit", "--client", "acme-bank", "--from", from.Format(time.RFC3339), "--to", from.Add(3 * time.Hour).Format(time.RFC3339), "--out", "BASE/" + name}
+	}
+	for name, c := range map[string]struct {
+		file string
+		code int
+		want string
+	}{
+		"honest":        {"", exitOK, `(?m)^hourly totals +agree \(\d whole hours?\)$`},
+		"without-row":   {"entries.jsonl", exitNo, `MISSING +entries.jsonl +totals disagree, indexes .*acme-bank, .*, SUCCESS: total says \d+, export has \d+`},
+		"without-total": {"totals.jsonl", exitNo, `MISSING +totals.jsonl +no total counts records`},
+	} {
+		if code, text := heyan(hours(name)...); code != exitOK {
+			t.Fatalf("%s: exit code %d\n%s", name, code, text)
+		}
+		if c.file != "" {
+			size := treeSize(t, filepath.Join(base, name))
+			if code, text := heyan("log", "export", "--profile", "audit", "--end-index", fmt.Sprint(size), "--out", "BASE/all-"+name); code != exitOK {
+				t.Fatalf("exit code %d\n%s", code, text)
+			}
+			newForger(t, filepath.Join(base, "all-"+name), size).drop(filepath.Join(base, name), c.file, len(rowsOf(t, filepath.Join(base, name, c.file)))/2)
+		}
+		code, text := heyan("log", "verify", "BASE/"+name, "--key", p.serving.LogKey)
+		if code != c.code || !regexp.MustCompile(c.want).MatchString(text) || !regexp.MustCompile(`(?m)^members +proven$`).MatchString(text) {
+			t.Errorf("%s: exit code %d\n%s", name, code, text)
+		}
+	}
 	code, text := heyan("log", "list", "--profile", "audit", "--event", "log.exported", "-o", "json")
-	if code != exitOK || strings.Count(text, `"event":"log.exported","severity"`) != 4 || !strings.Contains(text, `"filters":["from","client"]`) {
+	if code != exitOK || strings.Count(text, `"event":"log.exported","severity"`) != 9 || !strings.Contains(text, `"filters":["from","client"]`) {
 		t.Errorf("exports are recorded as: exit code %d\n%s", code, text)
 	}
 	if code, text := heyan("log", "export", "--profile", "audit", "--to", "2020-01-01", "--out", "BASE/before"); code != exitNo || !strings.Contains(text, "holds nothing of this range") {

@@ -20,6 +20,9 @@ type exportProof struct {
 	Completeness string           `json:"completeness"`
 	Gapless      bool             `json:"gapless"` // between the first and the last row
 	Totals       export.Totals    `json:"hourly_totals"`
+	Hours        int              `json:"hours_compared"`
+	Bounded      bool             `json:"ends_only_bounded"` // rows there are at most what totals say
+	Uncounted    uint64           `json:"records_before_totals"`
 	Anchored     int              `json:"anchored"`
 	Given        int              `json:"outside_evidence"`
 	Amended      uint64           `json:"amended_rows"`
@@ -90,6 +93,7 @@ func (a *app) proveExport(ctx context.Context, p *proving, kept []keptFile) erro
 func exportProofOf(r *export.Report, origin string) *exportProof {
 	p := &exportProof{
 		Whole: r.Whole(), Origin: origin, Rows: r.Rows, Size: r.Signed.Size, Members: notProven, Completeness: notProven, Gapless: r.Gapless, Totals: r.Totals,
+		Hours: r.Counted.Hours, Bounded: r.Counted.Bounded, Uncounted: r.Counted.Older,
 		Anchored: r.Anchors, Given: r.Given, Amended: r.Amended, Findings: []exportFinding{}, More: r.More, Manifest: r.Manifest,
 	}
 	if r.Members {
@@ -119,7 +123,7 @@ func (a *app) exportTable(p *exportProof) error {
 	table.Row("members", p.Members)
 	table.Row("completeness", p.Completeness)
 	if p.Completeness == filtered {
-		table.Row("hourly totals", string(p.Totals))
+		table.Row("hourly totals", totalsText(p))
 		if p.Gapless {
 			table.Row("no gap between", fmt.Sprintf("indexes %d and %d", p.Manifest.First.Index, p.Manifest.Last.Index))
 		}
@@ -153,6 +157,21 @@ func (a *app) exportTable(p *exportProof) error {
 	fmt.Fprintln(a.Out)
 	_, err := findings.WriteTo(a.Out)
 	return err
+}
+
+// totalsText says what came of hourly totals.
+func totalsText(p *exportProof) string {
+	text := string(p.Totals)
+	if p.Totals == export.TotalsAgree {
+		text += " (" + countOf(p.Hours, "whole hour") + ")"
+	}
+	if p.Bounded && (p.Totals == export.TotalsAgree || p.Totals == export.TotalsIncomplete) {
+		text += "; at the ends, no more rows than they say"
+	}
+	if p.Uncounted > 0 && p.Totals != export.TotalsNone {
+		text += fmt.Sprintf("; %s older than totals", countOf(int(p.Uncounted), "record"))
+	}
+	return text
 }
 
 // said adds what the exporter says and nothing proves.

@@ -6,7 +6,9 @@
 //   - entries.jsonl or entries.csv: one row a record, in order of the index. A row shows the record in columns, and holds
 //     its bytes, as the Merkle tree has them, in the column leaf (base64). The column occurred_at is the event's time,
 //     UTC; RFC 3339 with nine digits, so that it sorts and other programs read it as a time.
-//   - proof.bin: the batch inclusion proof of package tree, 32 bytes a hash.
+//   - totals.jsonl or totals.csv, of an export with a filter that totals know: the hourly totals (package totals) that
+//     count the records of the range, in the columns of the rows.
+//   - proof.bin: the batch inclusion proof of package tree for rows and totals together, 32 bytes a hash.
 //   - manifest.json: [Manifest]: what was asked for, how many rows there are, the sums of the files, the signed
 //     checkpoint, and what the exporter says of it.
 //
@@ -18,18 +20,20 @@
 // # Guaranteed
 //
 //   - [Writer] makes a directory appear under its name whole, flushed and verified, or not at all. [Writer] and [Verify]
-//     hold one row at a time, whatever the size of log and export.
+//     hold one row at a time, whatever the size of log and export; and the groups of a total or two.
 //   - [Verify] finds each change of a row: what a row shows is made anew from its leaf and compared byte by byte, and
 //     every leaf is proven to stand at its index of the tree that the key's owner signed.
 //   - Members and completeness are two answers. "completeness: proven" is said of an export without filter whose indexes
-//     are all there, and of nothing else.
+//     are all there, and of nothing else. Where a filter is one that totals know (client, method, outcome, whole hours),
+//     they say whether rows were left out of it; a total that is not there is found too.
 //
 // # Not guaranteed
 //
 //   - What only the exporter says: filter, requester, region, gaps, retention statement, time of making, and the column
 //     amended_by (a verification that was voided later is itself recorded in the log, by a record of its own). That an
 //     export was made is in the log, as log.exported with range, count and names of filters.
-//   - That nothing was left out of a filtered export. Hourly totals will say that, see [Totals].
+//   - That nothing was left out of an export with another filter, and what package totals does not guarantee. The filter
+//     itself is what the exporter says: with a narrower one than was asked for, the export is of that.
 //   - That the key's owner signed one history only. [Options.Outside] is what shows that: checkpoints and receipts that
 //     left the machine earlier. Without any, the export is not anchored outside.
 //   - Which of many rows is wrong, where all are written as their leaves say and yet do not give the signed root.
@@ -45,6 +49,9 @@ const (
 	ProofFile    = "proof.bin"
 )
 
+// TotalsFile is the name of the file of totals.
+func TotalsFile(f Format) string { return "totals." + string(f) }
+
 // EntriesFile is the name of the file of rows.
 func EntriesFile(f Format) string { return "entries." + string(f) }
 
@@ -53,14 +60,4 @@ var (
 	ErrNoExport = errors.New("export: no manifest.json in this directory")
 	// ErrUnproven is what a [Writer] was given that does not verify.
 	ErrUnproven = errors.New("export: what was to be exported does not verify")
-)
-
-// Totals says whether hourly totals, which the log itself holds, agree with a filtered export.
-type Totals string
-
-// The answers. Until the log has records of totals, nothing is covered.
-const (
-	TotalsAgree      Totals = "agree"
-	TotalsDisagree   Totals = "do not agree"
-	TotalsNotCovered Totals = "not covered"
 )

@@ -15,7 +15,7 @@ import (
 )
 
 // Version is the format that this package writes and reads.
-const Version = 1
+const Version = 2
 
 // maxManifest bounds what a parser reads; a hundred consistency proofs are half a megabyte.
 const maxManifest = 4 << 20
@@ -163,6 +163,8 @@ func (m *Manifest) marshal() ([]byte, error) {
 var (
 	// errManifest is one that no exporter wrote.
 	errManifest = errors.New("the manifest cannot be read")
+	// errOlder is one that says nothing of totals, so that one whose totals were taken away could pass for it.
+	errOlder = errors.New("the manifest is of an older version: export the range again")
 	// errNewer is one of a version that this package does not know.
 	errNewer = errors.New("the manifest is of a newer version: verify it with a newer program")
 )
@@ -183,11 +185,16 @@ func parseManifest(in io.Reader) (*Manifest, error) {
 		return nil, errManifest
 	case version.Version > Version:
 		return nil, errNewer
+	case version.Version > 0 && version.Version < Version:
+		return nil, errOlder
 	case version.Version != Version || json.Unmarshal(text, m) != nil:
 		return nil, errManifest
 	}
 	if again, err := m.marshal(); err != nil || !bytes.Equal(again, text) {
 		return nil, errManifest
+	}
+	if _, err := m.Filter.totals(); err != nil {
+		return nil, err
 	}
 	if len(m.Tree.Root) != len(tree.Hash{}) || m.Range.FromIndex > m.Range.ToIndex || m.Range.ToIndex > m.Tree.Size ||
 		m.Count > m.Range.ToIndex-m.Range.FromIndex || (m.Count == 0) != (m.First == nil) || (m.Count == 0) != (m.Last == nil) {

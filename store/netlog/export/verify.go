@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/totals"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
 
@@ -57,8 +58,9 @@ type Report struct {
 	// Gapless tells that the rows are proven, and every record from the first one to the last: of an export that is filtered
 	// by time alone, that nothing is left out in between.
 	Gapless bool
-	// Totals says of a filtered export whether the log's hourly totals agree with it.
-	Totals Totals
+	// Totals says of a filtered export whether the log's hourly totals agree with it, and Counted what was compared.
+	Totals  Totals
+	Counted totals.Result
 	// Anchors is how many pieces of outside evidence agree, of Given.
 	Anchors, Given int
 	Findings       []Finding
@@ -84,7 +86,7 @@ func Verify(ctx context.Context, dir string, o Options) (Report, error) {
 	if o.Read == nil {
 		o.Read = func(int64) {}
 	}
-	v := &verification{ctx: ctx, dir: dir, Options: o, report: Report{Given: len(o.Outside), Totals: TotalsNotCovered}}
+	v := &verification{ctx: ctx, dir: dir, Options: o, report: Report{Given: len(o.Outside)}}
 	m, err := v.manifest()
 	if m == nil || err != nil {
 		return v.report, err
@@ -105,14 +107,16 @@ type verification struct {
 	dir    string
 	report Report
 
-	file    string // that findings name
-	row     uint64 // and the row of it; 0 = none
-	index   uint64
-	batch   *tree.Batch
-	broken  bool // the rows cannot be put to the proof: something is wrong with them already
-	proof   *source
-	edge    tree.Frontier // of the rows, while they stand from index 0 on without a gap
-	targets []*target
+	file      string // that findings name
+	row       uint64 // and the row of it; 0 = none
+	index     uint64
+	batch     *tree.Batch
+	broken    bool // the rows cannot be put to the proof: something is wrong with them already
+	proof     *source
+	edge      tree.Frontier // of the rows, while they stand from index 0 on without a gap
+	totals    *counted
+	disagreed bool // rows and totals
+	targets   []*target
 }
 
 func (v *verification) find(verdict netlog.Verdict, column, detail string) {
@@ -140,8 +144,8 @@ func (v *verification) manifest() (*Manifest, error) {
 	m, err := parseManifest(in)
 	err = errors.Join(err, in.Close())
 	switch {
-	case errors.Is(err, errNewer):
-		v.find(netlog.Unverifiable, "", errNewer.Error())
+	case errors.Is(err, errNewer), errors.Is(err, errOlder):
+		v.find(netlog.Unverifiable, "", err.Error())
 		return nil, nil
 	case errors.Is(err, errManifest):
 		v.find(netlog.Tampered, "", errManifest.Error())
@@ -185,6 +189,7 @@ func (v *verification) conclude(m *Manifest) error {
 	v.report.Members = !v.broken && v.proof.found
 	v.report.Complete = v.report.Members && m.Filter.Empty() && v.report.Rows == m.Range.ToIndex-m.Range.FromIndex
 	v.report.Gapless = v.report.Members && m.Count > 0 && v.report.Rows == m.Count && m.Last.Index-m.First.Index+1 == m.Count && v.report.Whole()
+	v.concludeTotals(m, v.totals)
 	v.anchor()
 	return nil
 }

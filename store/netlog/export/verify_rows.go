@@ -110,6 +110,9 @@ func (v *verification) rows(m *Manifest) (err error) {
 		return err
 	}
 	v.batch = tree.NewBatchCheck(v.report.Signed.Size, v.proof.hash)
+	if v.totals, err = v.openTotals(m); err != nil {
+		return err
+	}
 	entries, err := v.open(m, EntriesFile(m.Format), maxLine)
 	if err == nil && entries.found {
 		err = v.read(m, entries)
@@ -117,7 +120,10 @@ func (v *verification) rows(m *Manifest) (err error) {
 	if !entries.found {
 		v.broken = true
 	}
-	return errors.Join(err, entries.close())
+	if err == nil {
+		err = v.totals.rest()
+	}
+	return errors.Join(err, entries.close(), v.totals.close())
 }
 
 func (v *verification) read(m *Manifest, entries *source) error {
@@ -229,10 +235,13 @@ func missing(from, to uint64) string {
 // put puts a leaf to the proof, and to the outside evidence.
 func (c *checker) put(leaf tree.Hash) error {
 	c.compare(c.index, leaf)
-	if c.broken {
-		return nil
+	there, err := c.totals.upTo(c.index, leaf)
+	if err != nil || c.broken {
+		return err
 	}
-	err := c.batch.Add(c.index, leaf)
+	if !there {
+		err = c.batch.Add(c.index, leaf)
+	}
 	switch {
 	case errors.Is(err, tree.ErrProof), errors.Is(err, tree.ErrOrder):
 		// What is wrong is only known at the end, when every row has been counted.
@@ -254,6 +263,9 @@ func (c *checker) shown(line []byte) {
 		c.blind = true
 		c.find(netlog.Unverifiable, leafColumn, "is not a record that this version can read")
 		return
+	}
+	if c.totals.judge != nil {
+		c.totals.judge.Row(c.index, &r)
 	}
 	if c.cells.record = r; c.first == nil {
 		c.first = endOf(c.index, &r)

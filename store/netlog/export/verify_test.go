@@ -192,7 +192,7 @@ func TestCoveredUp(t *testing.T) {
 			edit(t, dir, ProofFile, func(b []byte) []byte { return append(b, 0) })
 		}, "tampered: proof.bin: the proof has more hashes"},
 		"called unfiltered": {5, func(dir string) {
-			replace(t, dir, ManifestFile, `"client": "acme"`, "")
+			replace(t, dir, ManifestFile, `"product": "id2"`, "")
 			edit(t, dir, ManifestFile, func(b []byte) []byte { return bytes.Replace(b, []byte("{\n    \n  }"), []byte("{}"), 1) })
 		}, "missing: entries.jsonl, row 1, index 3: records 0 to 2 are not there"},
 	} {
@@ -215,19 +215,26 @@ func TestChangedManifest(t *testing.T) {
 		change func(dir string)
 		want   string
 	}{
-		"gone":            {func(dir string) { must(t, os.Remove(filepath.Join(dir, ProofFile))) }, "missing: proof.bin: the file is gone"},
-		"rows gone":       {func(dir string) { must(t, os.Remove(filepath.Join(dir, EntriesFile(CSV)))) }, "missing: entries.csv: the file is gone"},
-		"of another log":  {func(dir string) { copyFile(t, otherDir, dir, ManifestFile) }, "unverifiable: manifest.json: the checkpoint is not signed by this key"},
-		"no JSON":         {func(dir string) { replace(t, dir, ManifestFile, "{", "") }, "tampered: manifest.json: the manifest cannot be read"},
-		"cut":             {func(dir string) { edit(t, dir, ManifestFile, func(b []byte) []byte { return b[:len(b)/2] }) }, "tampered: manifest.json: the manifest cannot be read"},
-		"a member more":   {func(dir string) { replace(t, dir, ManifestFile, `"lang"`, `"note": "x", "lang"`) }, "tampered: manifest.json: the manifest cannot be read"},
-		"a member twice":  {func(dir string) { replace(t, dir, ManifestFile, `"lang"`, `"lang": "zh", "lang"`) }, "tampered: manifest.json: the manifest cannot be read"},
-		"a newer version": {func(dir string) { replace(t, dir, ManifestFile, `"version": 1`, `"version": 2`) }, "unverifiable: manifest.json: the manifest is of a newer version"},
-		"a newer column":  {func(dir string) { replace(t, dir, ManifestFile, `"severity"`, `"mood"`) }, "unverifiable: entries.csv: this version does not know"},
-		"another origin":  {func(dir string) { replace(t, dir, ManifestFile, `"origin": "node1`, `"origin": "node2`) }, "unverifiable: manifest.json: the export is of another log"},
-		"another key":     {func(dir string) { replace(t, dir, ManifestFile, w.key.Key(), other.key.Key()) }, "tampered: manifest.json: names another key"},
-		"another size":    {func(dir string) { replace(t, dir, ManifestFile, `"size": 12`, `"size": 13`) }, "tampered: manifest.json: size and root are not those of the checkpoint"},
-		"an older tree":   {func(dir string) { replace(t, dir, ManifestFile, note(12), note(11)) }, "tampered: manifest.json: size and root are not those of the checkpoint"},
+		"gone":             {func(dir string) { must(t, os.Remove(filepath.Join(dir, ProofFile))) }, "missing: proof.bin: the file is gone"},
+		"rows gone":        {func(dir string) { must(t, os.Remove(filepath.Join(dir, EntriesFile(CSV)))) }, "missing: entries.csv: the file is gone"},
+		"of another log":   {func(dir string) { copyFile(t, otherDir, dir, ManifestFile) }, "unverifiable: manifest.json: the checkpoint is not signed by this key"},
+		"no JSON":          {func(dir string) { replace(t, dir, ManifestFile, "{", "") }, "tampered: manifest.json: the manifest cannot be read"},
+		"cut":              {func(dir string) { edit(t, dir, ManifestFile, func(b []byte) []byte { return b[:len(b)/2] }) }, "tampered: manifest.json: the manifest cannot be read"},
+		"a member more":    {func(dir string) { replace(t, dir, ManifestFile, `"lang"`, `"note": "x", "lang"`) }, "tampered: manifest.json: the manifest cannot be read"},
+		"a member twice":   {func(dir string) { replace(t, dir, ManifestFile, `"lang"`, `"lang": "zh", "lang"`) }, "tampered: manifest.json: the manifest cannot be read"},
+		"a newer version":  {func(dir string) { replace(t, dir, ManifestFile, `"version": 2`, `"version": 3`) }, "unverifiable: manifest.json: the manifest is of a newer version"},
+		"an older version": {func(dir string) { replace(t, dir, ManifestFile, `"version": 2`, `"version": 1`) }, "unverifiable: manifest.json: the manifest is of an older version"},
+		"a time that is none": {func(dir string) {
+			replace(t, dir, ManifestFile, `"filter": {}`, "\"filter\": {\n    \"start_time\": \"noon\"\n  }")
+		}, "tampered: manifest.json: the manifest cannot be read"},
+		"an outcome that is none": {func(dir string) {
+			replace(t, dir, ManifestFile, `"filter": {}`, "\"filter\": {\n    \"outcome\": \"MAYBE\"\n  }")
+		}, "tampered: manifest.json: the manifest cannot be read"},
+		"a newer column": {func(dir string) { replace(t, dir, ManifestFile, `"severity"`, `"mood"`) }, "unverifiable: entries.csv: this version does not know"},
+		"another origin": {func(dir string) { replace(t, dir, ManifestFile, `"origin": "node1`, `"origin": "node2`) }, "unverifiable: manifest.json: the export is of another log"},
+		"another key":    {func(dir string) { replace(t, dir, ManifestFile, w.key.Key(), other.key.Key()) }, "tampered: manifest.json: names another key"},
+		"another size":   {func(dir string) { replace(t, dir, ManifestFile, `"size": 12`, `"size": 13`) }, "tampered: manifest.json: size and root are not those of the checkpoint"},
+		"an older tree":  {func(dir string) { replace(t, dir, ManifestFile, note(12), note(11)) }, "tampered: manifest.json: size and root are not those of the checkpoint"},
 		"another tree": {func(dir string) {
 			replace(t, dir, ManifestFile, `node1-0123456789abcdef\n12\n`, `node1-0123456789abcdef\n11\n`)
 		}, "tampered: manifest.json: the checkpoint is not validly signed"},
@@ -378,14 +385,21 @@ func TestOutsideEvidence(t *testing.T) {
 }
 
 // word are the members of the manifest that only the exporter says.
-var word = []string{"client", "from_time", "to_time", "reason", "retention_statement", "requester", "region", "make_time"}
+var word = []string{"product", "from_time", "to_time", "reason", "retention_statement", "requester", "region", "make_time"}
 
 // A bit flipped in any byte of rows and proof is found; in any of the manifest too, but where only the exporter says it.
 func TestEveryFlippedByteIsFound(t *testing.T) {
-	w := newWorld(t, 1, 6)
-	for _, format := range []Format{JSONL, CSV} {
-		dir := w.export(w.some(format, 2, 4))
-		for _, name := range []string{EntriesFile(format), ProofFile, ManifestFile} {
+	w := newWorld(t, 1, 5)
+	w.count()
+	totals := w.some(CSV, 2, 4)
+	totals.totals = []uint64{5}
+	for name, a := range map[string]asked{"jsonl": w.some(JSONL, 2, 4), "csv": w.some(CSV, 2, 4), "totals": totals} {
+		dir, format := w.export(a), a.layout.Format
+		files := []string{EntriesFile(format), ProofFile, ManifestFile}
+		if name == "totals" { // the others are flipped already
+			files = []string{TotalsFile(format)}
+		}
+		for _, name := range files {
 			path := filepath.Join(dir, name)
 			content, err := os.ReadFile(path)
 			must(t, err)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,6 +98,7 @@ func (w *world) ReadHashes(indexes []int64) ([]tree.Hash, error) {
 type asked struct {
 	from, to uint64 // of the range
 	set      []uint64
+	totals   []uint64
 	filter   Filter
 	layout   Layout
 	anchors  []uint64
@@ -118,10 +120,10 @@ func (w *world) whole(f Format) asked {
 	return asked{to: n, set: span(0, n), layout: Layout{Format: f, Lang: English}}
 }
 
-// some asks by a filter.
+// some asks by a filter that totals do not know.
 func (w *world) some(f Format, set ...uint64) asked {
 	a := w.whole(f)
-	a.set, a.filter = set, Filter{Client: "acme"}
+	a.set, a.filter = set, Filter{Product: "id2"}
 	return a
 }
 
@@ -152,8 +154,19 @@ func (w *world) exportTo(dir string, a asked) error {
 func (w *world) fill(out *Writer, a asked) error {
 	proof := tree.NewBatchProof(w.edge.Size(), w, func(h tree.Hash) error { return out.Proof(h[:]) })
 	for _, index := range a.set {
-		leaf := w.leaves[index]
-		if err := errors.Join(proof.Add(index, tree.LeafHash(leaf)), out.Row(index, leaf, a.amended)); err != nil {
+		if err := out.Row(index, w.leaves[index], a.amended); err != nil {
+			return err
+		}
+	}
+	for _, index := range a.totals {
+		if err := out.Total(index, w.leaves[index]); err != nil {
+			return err
+		}
+	}
+	all := append(slices.Clone(a.set), a.totals...)
+	slices.Sort(all)
+	for _, index := range slices.Compact(all) {
+		if err := proof.Add(index, tree.LeafHash(w.leaves[index])); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/totals"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
 
@@ -79,9 +80,14 @@ func (r *Rows) Flush() error { return errors.Join(r.begin(), r.out.Flush()) }
 type Writer struct {
 	*Rows
 	dir     *disk.PendingDir
-	entries *summed
-	proof   *summed
-	hashes  *bufio.Writer
+	layout  Layout
+	totals  *Rows   // nil: none came
+	counted *summed // their file
+
+	uncounted []totals.Range
+	entries   *summed
+	proof     *summed
+	hashes    *bufio.Writer
 }
 
 // summed is a file whose sum is taken as it is written.
@@ -109,7 +115,7 @@ func Create(fsys disk.FS, dir string, l Layout) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{dir: pending}
+	w := &Writer{dir: pending, layout: l}
 	if w.entries, err = w.create(EntriesFile(l.Format)); err == nil {
 		w.proof, err = w.create(ProofFile)
 	}
@@ -127,6 +133,19 @@ func Create(fsys disk.FS, dir string, l Layout) (*Writer, error) {
 func (w *Writer) create(name string) (*summed, error) {
 	f, err := w.dir.Create(name)
 	return &summed{NewFile: f, name: name, sum: sha256.New()}, err
+}
+
+// Total writes a record of totals. Indexes MUST ascend.
+func (w *Writer) Total(index uint64, leaf []byte) (err error) {
+	if w.totals == nil {
+		if w.counted, err = w.create(TotalsFile(w.layout.Format)); err != nil {
+			return err
+		}
+		if w.totals, err = NewRows(w.counted, w.layout); err != nil {
+			return err
+		}
+	}
+	return w.totals.Row(index, leaf, "")
 }
 
 // Proof writes hashes of the batch inclusion proof, one behind the other.
@@ -149,6 +168,30 @@ func (w *Writer) Commit(ctx context.Context, m *Manifest) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := w.write(m); err != nil {
+		return err
+	}
+	report, err := Verify(ctx, w.dir.Path(), Options{Key: key})
+	if err != nil {
+		return err
+	}
+	// Records that nothing counts are not the export's fault: the log could not be written, or its writer stopped before.
+	if n := len(report.Counted.Uncounted); uint64(len(report.Findings))+report.More > uint64(n) {
+		return fmt.Errorf("%w: %v", ErrUnproven, report.Findings[0])
+	}
+	w.uncounted = report.Counted.Uncounted
+	return w.dir.Publish()
+}
+
+// write writes what is still held back, and the manifest.
+func (w *Writer) write(m *Manifest) error {
+	files := []*summed{w.entries, w.proof}
+	if w.totals != nil {
+		if err := w.totals.Flush(); err != nil {
+			return err
+		}
+		files = append(files, w.counted)
+	}
 	if err := errors.Join(w.Flush(), w.hashes.Flush()); err != nil {
 		return err
 	}
@@ -156,23 +199,13 @@ func (w *Writer) Commit(ctx context.Context, m *Manifest) (err error) {
 	if m.Count, m.First = w.count, w.first; w.count > 0 {
 		m.Last = endOf(w.row.index, &w.row.record)
 	}
-	for _, f := range []*summed{w.entries, w.proof} {
+	for _, f := range files {
 		if err := f.Finish(); err != nil {
 			return err
 		}
 		m.Files = append(m.Files, f.describe())
 	}
-	if err := w.manifest(m); err != nil {
-		return err
-	}
-	report, err := Verify(ctx, w.dir.Path(), Options{Key: key})
-	if err != nil {
-		return err
-	}
-	if !report.Whole() {
-		return fmt.Errorf("%w: %v", ErrUnproven, report.Findings[0])
-	}
-	return w.dir.Publish()
+	return w.manifest(m)
 }
 
 func (w *Writer) manifest(m *Manifest) error {
@@ -190,9 +223,13 @@ func (w *Writer) manifest(m *Manifest) error {
 	return f.Finish()
 }
 
+// Uncounted says, after Commit, which records of the range no total counts, and one ought to: of these [Verify] cannot
+// tell whether rows were left out, and says so.
+func (w *Writer) Uncounted() []totals.Range { return w.uncounted }
+
 // Abort removes what was written, as far as that can be done.
 func (w *Writer) Abort() {
-	for _, f := range []*summed{w.entries, w.proof} {
+	for _, f := range []*summed{w.entries, w.proof, w.counted} {
 		if f != nil && f.NewFile != nil {
 			_ = f.Close() // closed already, or to be removed in the next line
 		}

@@ -22,8 +22,9 @@
 //
 // # Not guaranteed
 //
-//   - Other filters (source, reason, event, category, product, verification, session) are no members of a group. There,
-//     a total only bounds the rows from above. So it does where a range or a filter's time ends inside of a total or hour.
+//   - Other filters (source, reason, event, category, product, verification, session) are no members of a group, and an
+//     export by them carries no totals. Where a range or a filter's time ends inside of a total or an hour, and for records
+//     on an actor's behalf, rows are at most what the total says.
 //   - An export filtered by time carries the totals from the last before that time to the first behind it. Where the clock
 //     was set back by an hour or more, records of that time further away in the log are counted by totals further away:
 //     the exporter adds them, and nothing shows that one who did not has kept them back.
