@@ -45,8 +45,8 @@ proves all rows to be in the signed log, and manifest.json, which says what was 
 directory is there only when it is complete, flushed and verified. Prove it anywhere by: heyan log verify DIR --key KEY
 
 Without filter, "log verify" also proves that no record of the range is left out. With a filter by client, actor,
-method, outcome or time it compares the rows with hourly totals, which the log itself holds and the export carries; for
-another filter there are none. Checkpoints that were kept elsewhere go into the export by --checkpoint, so that it can be
+method, outcome or time it compares the rows with hourly totals, which the log itself holds and the export carries. Give
+whole hours: in one that is divided, only rows too many show. For another filter there are no totals. Checkpoints that were kept elsewhere go into the export by --checkpoint, so that it can be
 compared with them later; one that is longer than the log is an error: the log was cut.
 
 --out - writes the rows alone to standard output, as JSON Lines and with nothing to prove them by, for other programs.

@@ -95,6 +95,10 @@ func TestExportOfARealServer(t *testing.T) {
 			t.Errorf("%s: exit code %d\n%s", name, code, text)
 		}
 	}
+	if code, text := heyan("log", "list", "--profile", "audit", "--event", "system.totals"); code != exitOK ||
+		!regexp.MustCompile(`(?m)system\.totals +system +SUCCESS +counts 0 to \d+: \d+ records in \d+ groups$`).MatchString(text) {
+		t.Errorf("totals are listed as: exit code %d\n%s", code, text)
+	}
 	code, text := heyan("log", "list", "--profile", "audit", "--event", "log.exported", "-o", "json")
 	if code != exitOK || strings.Count(text, `"event":"log.exported","severity"`) != 9 || !strings.Contains(text, `"filters":["from","client"]`) {
 		t.Errorf("exports are recorded as: exit code %d\n%s", code, text)

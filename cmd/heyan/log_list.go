@@ -180,6 +180,9 @@ func entryLine(entry saved.Entry, r *logv1.Record) string {
 	if via := r.GetVia().GetIp(); via != "" {
 		detail = append(detail, "via "+via)
 	}
+	if t := r.GetTotals(); t != nil {
+		detail = append(detail, totalsDetail(t))
+	}
 	for _, word := range []string{r.GetOutcome().GetReason(), p.GetProduct(), p.GetVerdict(), p.GetBilling(),
 		strings.TrimSpace(r.GetObject().GetType() + " " + r.GetObject().GetId()), r.GetSecurity().GetAttack(), entry.AmendedBy} {
 		if word != "" {
@@ -189,6 +192,19 @@ func entryLine(entry saved.Entry, r *logv1.Record) string {
 	at := time.Unix(0, int64(r.GetTimeUnixNano())).In(beijing).Format("2006-01-02 15:04:05.000")
 	return columnLine([]string{fmt.Sprint(entry.Index), at, r.GetEvent(), actor, source,
 		strings.TrimPrefix(r.GetOutcome().GetKind().String(), "OUTCOME_KIND_"), strings.Join(detail, " ")})
+}
+
+// totalsDetail says what a record of totals counts.
+func totalsDetail(t *logv1.Totals) string {
+	var records uint64
+	for _, g := range t.GetGroups() {
+		records += g.GetCount()
+	}
+	text := fmt.Sprintf("counts %d to %d: %s in %s", t.GetFrom(), t.GetTo()-1, countOf(int(records), "record"), countOf(len(t.GetGroups()), "group"))
+	if t.GetParts() > 1 {
+		text += fmt.Sprintf(", part %d of %d", t.GetPart(), t.GetParts())
+	}
+	return text
 }
 
 // getLog prints one record of the server's own origin.

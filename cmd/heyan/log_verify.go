@@ -36,7 +36,8 @@ out. Then nothing is called: the verifier key comes from --key, and should come 
 
 Findings are TAMPERED, MISSING or UNVERIFIABLE. Exit code 0 means whole: nothing was found. Of an export, "members" says
 that each row is a record of the signed log and shows what that says; "completeness", that no record of its range is
-left out, which is proven of an export without filter only.
+left out, which is proven of an export without filter only. One with a filter is compared with "hourly totals", where
+they tell apart what it asks for: client, method, outcome, whole hours. A row that is not there is MISSING, by its hour.
 
 Whether the keeper of the signing key rewrote history as a whole can only be told by what left the machine: give
 checkpoints by --checkpoint, receipts by --receipt. An export compares with an older checkpoint where it was made with
