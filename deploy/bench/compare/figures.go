@@ -2,35 +2,10 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
+
+	"github.com/heyan-project/heyan/deploy/bench/internal/figure"
 )
-
-// figure is one line of the result: its values over the rounds, and what it should be.
-type figure struct {
-	Name   string    `json:"name"`
-	Unit   string    `json:"unit,omitempty"`
-	Values []float64 `json:"values"` // one a round; empty = this system does not tell
-	Median float64   `json:"median"`
-	Min    float64   `json:"min"`
-	Max    float64   `json:"max"`
-	Target string    `json:"target,omitempty"`
-}
-
-func newFigure(name, unit, target string, values []float64) figure {
-	f := figure{Name: name, Unit: unit, Values: values, Target: target}
-	if len(values) > 0 {
-		sorted := slices.Sorted(slices.Values(values))
-		f.Median, f.Min, f.Max = median(sorted), sorted[0], sorted[len(sorted)-1]
-	}
-	return f
-}
-
-// median of sorted values.
-func median(sorted []float64) float64 {
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
 
 // ratios compares two servers in each round.
 func (b *bench) ratios(of func(*run) float64, above string, aboveRun func(*run) bool, below string, belowRun func(*run) bool) []float64 {
@@ -49,20 +24,20 @@ func serverCPU(r *run) float64 { return r.ServerCPU }
 func p99(r *run) float64       { return r.P99 }
 
 // compared are the figures of the rounds.
-func (b *bench) compared() []figure {
+func (b *bench) compared() []figure.Figure {
 	few, many := closed(callerCounts[0]), closed(callerCounts[1])
-	return []figure{
-		newFigure("throughput, 256 callers, against floor", "×", "≥ 0.80", b.ratios(perSecond, heyanName, many, floorName, many)),
-		newFigure("throughput, 64 callers, against floor", "×", "≥ 0.75", b.ratios(perSecond, heyanName, few, floorName, few)),
-		newFigure("throughput, 256 callers, against echo", "×", "≥ 0.70", b.ratios(perSecond, heyanName, many, echoName, many)),
-		newFigure("throughput, 64 callers, against echo", "×", "", b.ratios(perSecond, heyanName, few, echoName, few)),
-		newFigure("throughput, 256 callers, against tuned echo", "×", "", b.ratios(perSecond, heyanName, many, tunedName, many)),
-		newFigure("throughput with stored consents, 256 callers, against floor", "×", "", b.ratios(perSecond, storedName, many, floorName, many)),
-		newFigure("server CPU a call, 256 callers, against tuned echo", "×", "≤ 1.6", b.ratios(serverCPU, heyanName, many, tunedName, many)),
-		newFigure("server CPU a call, 64 callers, against tuned echo", "×", "≤ 1.6", b.ratios(serverCPU, heyanName, few, tunedName, few)),
-		newFigure("server CPU a call, 256 callers, against floor", "×", "", b.ratios(serverCPU, heyanName, many, floorName, many)),
-		newFigure("p99 at half the maximum rate, against floor at the same rate", "×", "≤ 2", b.ratios(p99, heyanName, fixedRate, floorName, fixedRate)),
-		newFigure("BatchVerify of 100, items/s against unary at 64 callers", "×", "≥ 8", b.ratios(perSecond, heyanName, batches, heyanName, few)),
+	return []figure.Figure{
+		figure.New("throughput, 256 callers, against floor", "×", "≥ 0.80", b.ratios(perSecond, heyanName, many, floorName, many)),
+		figure.New("throughput, 64 callers, against floor", "×", "≥ 0.75", b.ratios(perSecond, heyanName, few, floorName, few)),
+		figure.New("throughput, 256 callers, against echo", "×", "≥ 0.70", b.ratios(perSecond, heyanName, many, echoName, many)),
+		figure.New("throughput, 64 callers, against echo", "×", "", b.ratios(perSecond, heyanName, few, echoName, few)),
+		figure.New("throughput, 256 callers, against tuned echo", "×", "", b.ratios(perSecond, heyanName, many, tunedName, many)),
+		figure.New("throughput with stored consents, 256 callers, against floor", "×", "", b.ratios(perSecond, storedName, many, floorName, many)),
+		figure.New("server CPU a call, 256 callers, against tuned echo", "×", "≤ 1.6", b.ratios(serverCPU, heyanName, many, tunedName, many)),
+		figure.New("server CPU a call, 64 callers, against tuned echo", "×", "≤ 1.6", b.ratios(serverCPU, heyanName, few, tunedName, few)),
+		figure.New("server CPU a call, 256 callers, against floor", "×", "", b.ratios(serverCPU, heyanName, many, floorName, many)),
+		figure.New("p99 at half the maximum rate, against floor at the same rate", "×", "≤ 2", b.ratios(p99, heyanName, fixedRate, floorName, fixedRate)),
+		figure.New("BatchVerify of 100, items/s against unary at 64 callers", "×", "≥ 8", b.ratios(perSecond, heyanName, batches, heyanName, few)),
 	}
 }
 
@@ -84,7 +59,7 @@ func (b *bench) table() string {
 			continue
 		}
 		seen[name] = true
-		over := func(of func(*run) float64) figure {
+		over := func(of func(*run) float64) figure.Figure {
 			var values []float64
 			for k := range b.runs {
 				o := &b.runs[k]
@@ -92,7 +67,7 @@ func (b *bench) table() string {
 					values = append(values, of(o))
 				}
 			}
-			return newFigure("", "", "", values)
+			return figure.New("", "", "", values)
 		}
 		rate := over(perSecond)
 		fmt.Fprintf(&out, "%-40s %28s %10.2f %10.2f %14s %14.1f\n", name, fmt.Sprintf("%.0f (%.0f–%.0f)", rate.Median, rate.Min, rate.Max),
@@ -108,21 +83,4 @@ func known(v float64, format string) string {
 		return "–"
 	}
 	return fmt.Sprintf(format, v)
-}
-
-func printFigures(figures []figure) string {
-	var out strings.Builder
-	fmt.Fprintf(&out, "%-66s %9s %19s %12s\n", "", "median", "min–max", "target")
-	for _, f := range figures {
-		if len(f.Values) == 0 {
-			fmt.Fprintf(&out, "%-66s %9s %19s %12s\n", f.Name, "–", "", f.Target)
-			continue
-		}
-		spread := ""
-		if len(f.Values) > 1 {
-			spread = fmt.Sprintf("%.2f–%.2f", f.Min, f.Max)
-		}
-		fmt.Fprintf(&out, "%-66s %9s %19s %12s\n", f.Name, strings.TrimSpace(fmt.Sprintf("%.2f %s", f.Median, f.Unit)), spread, f.Target)
-	}
-	return out.String()
 }

@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/heyan-project/heyan/deploy/bench/internal/figure"
 )
 
 // tools are the binaries that run.sh built.
@@ -27,17 +29,17 @@ func (t tools) path(name string) string { return filepath.Join(t.dir, name) }
 
 // report is the JSON file.
 type report struct {
-	Time     time.Time `json:"time"`
-	Go       string    `json:"go"`
-	System   string    `json:"system"`
-	CPUs     int       `json:"cpus"`
-	People   int       `json:"people"`
-	Rows     int64     `json:"rows"`
-	Digests  int64     `json:"digests"` // stored, anchors included
-	Record   int       `json:"record_bytes"`
-	Settings settings  `json:"settings"`
-	Figures  []figure  `json:"figures"`
-	Runs     []run     `json:"runs"`
+	Time     time.Time       `json:"time"`
+	Go       string          `json:"go"`
+	System   string          `json:"system"`
+	CPUs     int             `json:"cpus"`
+	People   int             `json:"people"`
+	Rows     int64           `json:"rows"`
+	Digests  int64           `json:"digests"` // stored, anchors included
+	Record   int             `json:"record_bytes"`
+	Settings settings        `json:"settings"`
+	Figures  []figure.Figure `json:"figures"`
+	Runs     []run           `json:"runs"`
 }
 
 func main() {
@@ -129,7 +131,7 @@ func measure(ctx context.Context, p plan, t tools, work string) (*report, error)
 	}
 	r.Runs = b.runs
 	say("done")
-	fmt.Printf("\n%s\n%s\n", b.table(), printFigures(r.Figures))
+	fmt.Printf("\n%s\n%s\n", b.table(), figure.Table(r.Figures))
 	fmt.Printf("%d processors, %s, %s; %d people, %d rows, %d stored digests; %s. Servers and load generator share the processors.\n",
 		r.CPUs, r.System, r.Go, r.People, r.Rows, r.Digests, settingsText(r.Settings))
 	return r, nil
@@ -176,8 +178,8 @@ func populate(ctx context.Context, p plan, t tools, work string, h *heyan, r *re
 	r.Rows = done.rows
 	r.Digests = int64(float64(done.rows)*loops[0].Digests) + done.anchors
 	r.Figures = append(r.Figures,
-		newFigure("import over RPC, rows/s against a loop of the same HMACs", "×", "≥ 0.5", []float64{rate / loops[0].PerSecond, rate / loops[1].PerSecond}),
-		newFigure("dataset file, bytes against 32 × stored digests", "×", "≤ 1.3", []float64{float64(done.bytes) / 32 / float64(r.Digests)}))
+		figure.New("import over RPC, rows/s against a loop of the same HMACs", "×", "≥ 0.5", []float64{rate / loops[0].PerSecond, rate / loops[1].PerSecond}),
+		figure.New("dataset file, bytes against 32 × stored digests", "×", "≤ 1.3", []float64{float64(done.bytes) / 32 / float64(r.Digests)}))
 	return c.people, os.Remove(csv)
 }
 
@@ -198,8 +200,8 @@ func restart(ctx context.Context, times int, h *heyan, r *report) error {
 	}
 	size := fmt.Sprintf("with %.1f million digests", float64(r.Digests)/1e6)
 	r.Figures = append(r.Figures,
-		newFigure("start to SERVING "+size, "ms", "≤ 1000", took),
-		newFigure("resident memory, idle "+size+", without mapped files", "MiB", "≤ 150", resident))
+		figure.New("start to SERVING "+size, "ms", "≤ 1000", took),
+		figure.New("resident memory, idle "+size+", without mapped files", "MiB", "≤ 150", resident))
 	return nil
 }
 
@@ -264,10 +266,10 @@ func parts(ctx context.Context, p plan, t tools, work string, r *report) error {
 		latency = append(latency, one.LogP50/one.BareP50)
 	}
 	r.Figures = append(r.Figures,
-		newFigure("log, 64 writers, sealed, against bare group commit", "×", "≥ 0.9", throughput),
-		newFigure("log, one writer, p50 against one bare write and fdatasync", "×", "≤ 1.6", latency))
+		figure.New("log, 64 writers, sealed, against bare group commit", "×", "≥ 0.9", throughput),
+		figure.New("log, one writer, p50 against one bare write and fdatasync", "×", "≤ 1.6", latency))
 	allocations, err := domainAllocations(ctx, t)
-	r.Figures = append(r.Figures, newFigure("allocations of the domain path (normalise, digest, decide)", "", "≤ 10", allocations))
+	r.Figures = append(r.Figures, figure.New("allocations of the domain path (normalise, digest, decide)", "", "≤ 10", allocations))
 	return err
 }
 
