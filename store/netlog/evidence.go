@@ -14,6 +14,7 @@ type target struct {
 	leaf       tree.Hash
 	seen       bool // the tree reached its size
 	wrong      bool
+	purged     bool // what it is of was
 }
 
 // weigh opens the outside evidence. What is not signed by the log's key says nothing about the log. There may be as much
@@ -51,7 +52,7 @@ func (v *verification) open(e Evidence) (*target, error) {
 // weighAt compares the evidence with the tree, which has just reached size by the record with hash leaf.
 func (v *verification) weighAt(size uint64, leaf tree.Hash) {
 	for _, t := range v.bySize[size] {
-		if t.receipt && size == t.index+1 && leaf != t.leaf {
+		if t.receipt && size == t.index+1 && size > v.minimum.index && leaf != t.leaf {
 			v.find(Tampered, t.index, t.index+1, 0, "another record than an outside receipt shows")
 			t.wrong = true
 		}
@@ -73,6 +74,7 @@ func (v *verification) conclude() {
 	longest := uint64(0)
 	for _, t := range v.targets {
 		switch {
+		case t.purged:
 		case t.seen && !t.wrong:
 			v.report.Anchors++
 		case t.seen:

@@ -19,7 +19,9 @@ import (
 // holds records closed and with a sidecar. The last signed checkpoint must be that of the tree that was read. Nothing
 // but manifests and tiles, which are derived, is changed before all was read, found good and admitted.
 func (r *Reader) recover(fsys disk.FS, admit func(*Reader) error) (Recovery, error) {
-	r.tiles.FS = fsys
+	if err := r.loadMinimum(); err != nil {
+		return Recovery{}, err
+	}
 	if err := r.loadSegments(fsys); err != nil {
 		return Recovery{}, err
 	}
@@ -40,6 +42,9 @@ func (r *Reader) recover(fsys disk.FS, admit func(*Reader) error) (Recovery, err
 		return Recovery{}, &wal.CorruptError{File: walDir, Reason: "no record at all, not even the first"}
 	}
 	if err := r.checkHead(); err != nil {
+		return Recovery{}, err
+	}
+	if err := r.checkMinimum(); err != nil {
 		return Recovery{}, err
 	}
 	if err := admit(r); err != nil {
@@ -84,6 +89,10 @@ func (r *Reader) recoverFile(name string, last bool) (wal.Tail, error) {
 func (r *Reader) clear(fsys disk.FS, tail wal.Tail) (Recovery, error) {
 	rec := Recovery{Origin: r.Origin(), Size: r.size}
 	if err := removeTemporary(fsys, r.dir); err != nil {
+		return rec, err
+	}
+	var err error
+	if rec.Purged, err = r.removePurged(fsys); err != nil {
 		return rec, err
 	}
 	for _, p := range r.parts {
@@ -256,6 +265,9 @@ func (r *Reader) checkHead() error {
 
 // sealedHead takes the head from the last segment: no record stands behind it.
 func (r *Reader) sealedHead() error {
+	if len(r.sealed) == 0 {
+		return &segmentError{minimumFile, "no record stands behind those that were purged, not even the one that says so"}
+	}
 	s := r.sealed[len(r.sealed)-1]
 	f, err := r.segments.acquire(s.path)
 	if err != nil {
@@ -308,7 +320,7 @@ func OpenReader(opt ReaderOptions) (*Reader, error) {
 			return r, nil
 		}
 		r.Close()
-		if !errors.Is(err, fs.ErrNotExist) || tries == 5 {
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errRaised) || tries == 5 {
 			return nil, err
 		}
 	}
@@ -316,6 +328,12 @@ func OpenReader(opt ReaderOptions) (*Reader, error) {
 
 // loadAll is recover for a reader.
 func (r *Reader) loadAll() error {
+	if err := r.loadMinimum(); err != nil {
+		if !isDamage(err) {
+			return err
+		}
+		r.noteSealedDamage(err)
+	}
 	if err := r.loadSegments(nil); err != nil {
 		return err
 	}
@@ -332,8 +350,14 @@ func (r *Reader) loadAll() error {
 		// Without a checkpoint nothing can be proved, but records can be read and Verify will say why.
 		_ = r.checkHead()
 	}
+	if m, err := readMinimum(r.dir, r.verifier); err == nil && m.index > r.First() {
+		return errRaised
+	}
 	return nil
 }
+
+// errRaised means that records were purged while the directory was read.
+var errRaised = errors.New("netlog: the minimum index was raised meanwhile")
 
 // loadLenient is loadFile for a reader: damage leaves a part that ends early.
 func (r *Reader) loadLenient(name string, last bool) error {

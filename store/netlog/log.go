@@ -28,6 +28,7 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 			return err
 		}
 		l.Reader = newReader(opt.Dir, verifier, opt.SealKey)
+		l.tiles.FS = opt.FS
 		if err := recover(l.Reader); err != nil {
 			return err
 		}

@@ -18,6 +18,10 @@
 //   - Every commit has a checkpoint (C2SP tlog-checkpoint) under the origin's Ed25519 key, and every record a proof
 //     (C2SP tlog-proof). Files are made with mode 0600, directories with 0700, and record bodies are sealed with
 //     AES-256-GCM when there is a seal key.
+//   - [Log.Purge] removes the oldest segments, never before six calendar months. The log's minimum index is raised first,
+//     in a record and in a file that the key signed, so that purged, missing and forged are told apart; what is left is
+//     whole, and provable against each older checkpoint of which hashes were kept: nine at most, and nothing else of what
+//     is gone but tree hashes over 256 records and more.
 //
 // # Not guaranteed
 //
@@ -30,7 +34,7 @@
 //   - Damage to the last batch after its flush looks like a torn tail. [Recovery.Committed] then names the size it had.
 //   - Closed files are not read at every start; [Reader.Verify] reads all.
 //
-// Read next: append.go for the commit point, package wal for the files, package tree for the proofs.
+// Read next: append.go for the commit point, purge.go for the end of records, package wal for the files, package tree for the proofs.
 package netlog
 
 import (
@@ -69,6 +73,8 @@ var (
 	ErrTooLarge = errors.New("netlog: record is empty or too large")
 	// ErrNotFound is an index that the log does not hold, or not yet.
 	ErrNotFound = errors.New("netlog: no such record")
+	// ErrPurged is a record that the log held until its time was over, or a hash that went with such records.
+	ErrPurged = errors.New("netlog: purged")
 )
 
 // Options says where a log is and how it is kept. Dir, Now and SigningKey are required.
@@ -177,4 +183,6 @@ type Recovery struct {
 	// Committed is the tree size that a commit among the cut bytes named, or zero. It was being written when the
 	// machine stopped, and nobody was answered; or it was damaged later, and then a receipt from it will not verify.
 	Committed uint64
+	// Purged is how many segments below the minimum index were removed: a purge had been cut short.
+	Purged int
 }

@@ -34,6 +34,8 @@ type Reader struct {
 	looked   int        // segments, by the watch
 
 	mu           sync.RWMutex
+	minimum      minimum       // what stood before it was purged
+	edges        edges         // and left this
 	sealed       []*sealedPart // in order
 	sealedDamage error         // of segments that could not be placed
 	parts        []*part       // behind the sealed records; the first may begin among them
@@ -145,6 +147,9 @@ func (r *Reader) locate(index uint64) (partView, int64, error) {
 	if n == 0 || index >= r.size {
 		damage := r.sealedDamage
 		r.mu.RUnlock()
+		if err := r.purged(index); err != nil {
+			return partView{}, 0, err
+		}
 		if damage != nil && index < r.Size() {
 			return partView{}, 0, fmt.Errorf("netlog: record %d cannot be read: %w", index, damage)
 		}
@@ -216,14 +221,21 @@ func (r *Reader) readHashBy(x int64, last *frameHashes) (tree.Hash, error) {
 }
 
 // Read calls fn with the durable records [from, to), in order; to beyond the end means the end at the time of the call.
-// leaf is valid during the call of fn. It ends with fn's error, the context's, or a wal.CorruptError.
+// leaf is valid during the call of fn. It ends with fn's error, the context's, a wal.CorruptError, or [ErrPurged] where a
+// record was purged: the log begins with [Reader.First].
 func (r *Reader) Read(ctx context.Context, from, to uint64, fn func(index uint64, leaf []byte) error) error {
 	to = min(to, r.Size())
 	for from < to {
 		next, err := r.readSome(ctx, from, to, fn)
-		// A file that is gone was sealed since; nothing of it was read.
-		if errors.Is(err, errGone) && next == from && r.loadSegments(nil) == nil && r.findSealed(from) != nil {
-			next, err = r.readSome(ctx, from, to, fn)
+		// A file that is gone was sealed since, or purged; nothing of it was read.
+		if errors.Is(err, errGone) && next == from {
+			found, purged := r.goneTo(from)
+			if purged != nil {
+				return purged
+			}
+			if found {
+				next, err = r.readSome(ctx, from, to, fn)
+			}
 		}
 		if err != nil {
 			return err
@@ -290,7 +302,7 @@ func inFile(err error, path string) error {
 
 var errDone = errors.New("netlog: done")
 
-// Get returns a record's bytes, or [ErrNotFound].
+// Get returns a record's bytes, [ErrNotFound] or [ErrPurged].
 func (r *Reader) Get(ctx context.Context, index uint64) ([]byte, error) {
 	var leaf []byte
 	err := r.Read(ctx, index, index+1, func(_ uint64, b []byte) error {
@@ -337,11 +349,14 @@ func (r *Reader) wait() (size uint64, changed <-chan struct{}) {
 	return r.size, r.changed
 }
 
-// Proof returns the C2SP tlog-proof of a record in the tree of the latest checkpoint, or [ErrNotFound].
+// Proof returns the C2SP tlog-proof of a record in the tree of the latest checkpoint, [ErrNotFound] or [ErrPurged].
 func (r *Reader) Proof(_ context.Context, index uint64) ([]byte, error) {
 	h := r.snapshot().head
 	if index >= h.size {
 		return nil, ErrNotFound
+	}
+	if err := r.purged(index); err != nil {
+		return nil, err
 	}
 	p, err := tree.Prove(index, h.size, h.root, h.checkpoint, r)
 	if err != nil {

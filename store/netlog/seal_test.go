@@ -302,6 +302,25 @@ func TestSealingCrash(t *testing.T) {
 	t.Logf("%d crash images", images)
 }
 
+// judged verifies the log in dir, and says why a server does not start on it.
+func judged(t *testing.T, opt Options, dir string, outside ...Evidence) (report Report, opened error) {
+	t.Helper()
+	reader, err := OpenReader(ReaderOptions{Dir: dir, SealKey: opt.SealKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if report, err = reader.Verify(t.Context(), outside...); err != nil {
+		t.Fatal(err)
+	}
+	opt.Dir = dir
+	l, _, opened := Open(opt)
+	if opened == nil {
+		l.Close()
+	}
+	return report, opened
+}
+
 // TestDamagedSegments: what is wrong is named, and a start that would hide it is refused.
 func TestDamagedSegments(t *testing.T) {
 	opt := small(options(filepath.Join(t.TempDir(), "log")))
@@ -359,27 +378,13 @@ func TestDamagedSegments(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.damage(t, dir)
-			reader, err := OpenReader(ReaderOptions{Dir: dir, SealKey: opt.SealKey})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer reader.Close()
-			report, err := reader.Verify(t.Context(), outside, record600)
-			if err != nil {
-				t.Fatal(err)
-			}
+			report, opened := judged(t, opt, dir, outside, record600)
 			found := slices.ContainsFunc(report.Findings, func(f Finding) bool { return strings.HasPrefix(f.String(), c.finding) })
 			if !found {
 				t.Errorf("findings:\n%v", report)
 			}
-			damaged := opt
-			damaged.Dir = dir
-			l, _, err := Open(damaged)
-			if err == nil {
-				l.Close()
-			}
-			if (err == nil) != c.opens {
-				t.Errorf("opened: %v", err)
+			if (opened == nil) != c.opens {
+				t.Errorf("opened: %v", opened)
 			}
 		})
 	}

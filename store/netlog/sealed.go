@@ -41,6 +41,8 @@ type segments struct {
 type openSegment struct {
 	users int
 	used  uint64
+	// dropped: it is closed as soon as nobody reads it.
+	dropped bool
 
 	once sync.Once // opens it, without mu: a slow disk holds up those alone who want this segment
 	file *segment.File
@@ -86,7 +88,11 @@ func (s *segments) leave(path string, o *openSegment) {
 func (s *segments) release(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open[path].users--
+	o := s.open[path]
+	if o.users--; o.users == 0 && o.dropped {
+		o.file.Close()
+		delete(s.open, path)
+	}
 	s.shrink(openSegments)
 }
 
@@ -191,7 +197,7 @@ func (r *Reader) noteSealedDamage(err error) {
 	r.sealedDamage = errors.Join(r.sealedDamage, err)
 }
 
-// sealedEnd returns the index behind the last sealed record.
+// sealedEnd returns the index behind the last sealed record, whether that was purged or not.
 func (r *Reader) sealedEnd() uint64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -202,7 +208,7 @@ func (r *Reader) sealedEndLocked() uint64 {
 	if n := len(r.sealed); n > 0 {
 		return r.sealed[n-1].End
 	}
-	return 0
+	return r.minimum.index
 }
 
 // findSealed returns the segment that holds a record, nil where none does.
@@ -264,6 +270,9 @@ func gone(err error) error {
 
 // sealedHash returns the tree hash with package tlog's number x, where all leaves below it are sealed.
 func (r *Reader) sealedHash(level int, n uint64, sealed uint64, last *frameHashes) (tree.Hash, error) {
+	if h, ok, err := r.purgedHash(level, n, sealed); ok || err != nil {
+		return h, err
+	}
 	if level > tile.Height {
 		if h, err := r.tiles.Hash(level, n, sealed/segment.FrameRecords); err == nil {
 			return h, nil
@@ -281,6 +290,12 @@ func (r *Reader) sealedHash(level int, n uint64, sealed uint64, last *frameHashe
 		return tree.Hash{}, errNoHash
 	}
 	f, err := r.segments.acquire(s.path)
+	if errors.Is(gone(err), errGone) { // it may have been purged since
+		_, _ = r.goneTo(n << level)
+		if h, ok, err := r.purgedHash(level, n, sealed); ok || err != nil {
+			return h, err
+		}
+	}
 	if err != nil {
 		return tree.Hash{}, err
 	}
@@ -328,6 +343,12 @@ func (h *frameHashes) load(f *segment.File, index uint64) error {
 func (r *Reader) recoverTiles() error {
 	end := r.sealedEnd()
 	if end == 0 {
+		return nil
+	}
+	if m := &r.minimum; m.index > 0 && r.sealedRoot(m.index) != m.frontier.Root() {
+		return &segmentError{"tile", "tiles do not give the tree of the records that were purged; they cannot be made again, put them back from a copy"}
+	}
+	if len(r.sealed) == 0 {
 		return nil
 	}
 	last := r.sealed[len(r.sealed)-1]

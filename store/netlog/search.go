@@ -1,7 +1,9 @@
 package netlog
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 
 	"github.com/heyan-project/heyan/store/netlog/record"
@@ -135,6 +137,10 @@ func (r *Reader) Search(ctx context.Context, q *Query, from, to uint64, fn func(
 			return r.Read(ctx, from, to, pass)
 		}
 		if err := r.searchSealed(ctx, s, q, tokens, from, min(to, s.End), pass); err != nil {
+			if errors.Is(err, errGone) {
+				_, purged := r.goneTo(from)
+				err = cmp.Or(purged, err)
+			}
 			return err
 		}
 		from = s.End
@@ -148,7 +154,7 @@ func (r *Reader) searchSealed(ctx context.Context, s *sealedPart, q *Query, toke
 	}
 	f, err := r.segments.acquire(s.path)
 	if err != nil {
-		return err
+		return gone(err)
 	}
 	defer r.segments.release(s.path)
 	frames, err := f.Candidates(tokens)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -28,6 +29,8 @@ const (
 	Missing
 	// Unverifiable: it cannot be said, for want of a key, a newer program, or what stood before it.
 	Unverifiable
+	// Purged: it cannot be said, because the records' time was over. It is no fault of the log.
+	Purged
 )
 
 // String returns the verdict's name, such as "tampered".
@@ -39,6 +42,8 @@ func (v Verdict) String() string {
 		return "missing"
 	case Unverifiable:
 		return "unverifiable"
+	case Purged:
+		return "unverifiable (purged)"
 	}
 	return "invalid"
 }
@@ -70,9 +75,10 @@ func (f Finding) String() string {
 type Report struct {
 	Origin   string
 	Key      string // the verifier key it was verified with
+	First    uint64 // the minimum index: what stood before was purged
 	Size     uint64 // records up to the last valid commit
 	Root     tree.Hash
-	Verified uint64 // records proven to be under a signed checkpoint
+	Verified uint64 // records from First on that are proven to be under a signed checkpoint
 	Commits  uint64 // checkpoints verified
 	Files    int
 	Segments int // of Files: sealed ones
@@ -85,8 +91,10 @@ type Report struct {
 	Committed uint64
 }
 
-// Whole tells that nothing is wrong.
-func (r Report) Whole() bool { return len(r.Findings) == 0 }
+// Whole tells that nothing is wrong from First on.
+func (r Report) Whole() bool {
+	return !slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Verdict != Purged })
+}
 
 // Anchored tells that evidence from outside agreed with the log. A log that is not anchored is whole as its keeper
 // shows it; whether the keeper rewrote it, it cannot say.
@@ -97,6 +105,9 @@ func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "origin: %s\nrecords: %d, verified: %d, checkpoints: %d, files: %d\nroot: %s\n",
 		r.Origin, r.Size, r.Verified, r.Commits, r.Files, r.Root)
+	if r.First > 0 {
+		fmt.Fprintf(&b, "purged: records before %d\n", r.First)
+	}
 	for _, f := range r.Findings {
 		fmt.Fprintln(&b, f)
 	}
@@ -119,10 +130,24 @@ type Evidence struct {
 
 // Verify reads the whole log from the disk: every checksum, seal and record, the root and signature of every commit,
 // and each piece of outside evidence. It returns an error only when it could not finish: the context's, or the file
-// system's. What is wrong with the log is in the report.
+// system's. What is wrong with the log is in the report. Of records that were purged it says so: they are not missing.
 func (r *Reader) Verify(ctx context.Context, outside ...Evidence) (Report, error) {
+	for tries := 0; ; tries++ {
+		report, err := r.verifyOnce(ctx, outside)
+		// What is missing may have been purged meanwhile.
+		lacks := err == nil && !report.Whole() || errors.Is(err, fs.ErrNotExist)
+		if !lacks || tries == 3 || !r.raisedAbove(report.First) {
+			return report, err
+		}
+	}
+}
+
+func (r *Reader) verifyOnce(ctx context.Context, outside []Evidence) (Report, error) {
 	v := &verification{ctx: ctx, r: r, limit: r.Size(), report: Report{Origin: r.Origin(), Key: r.Key()}, sound: true}
 	v.weigh(outside)
+	if err := v.beginAtMinimum(); err != nil {
+		return v.report, err
+	}
 	for more := true; more; {
 		if err := v.verifySealed(); err != nil {
 			return v.report, err
@@ -136,6 +161,7 @@ func (r *Reader) Verify(ctx context.Context, outside ...Evidence) (Report, error
 		v.find(Missing, v.next, v.limit, 0, "the log was longer")
 	}
 	v.report.Size, v.report.Root = v.next, v.frontier.Root()
+	v.minimumRecord()
 	v.conclude()
 	return v.report, nil
 }
@@ -187,7 +213,12 @@ func (v *verification) sealedSince() (bool, error) {
 	if err := v.r.loadSegments(nil); err != nil {
 		return false, err
 	}
-	return v.r.sealedEnd() > v.sealed && v.r.findSealed(v.next) != nil, nil
+	s := v.r.findSealed(v.next)
+	if s == nil || v.r.sealedEnd() <= v.sealed {
+		return false, nil
+	}
+	_, err := s.identity.Check() // what is gone meanwhile was purged, or is missing
+	return err == nil, nil
 }
 
 // verification is one run of Verify.
@@ -209,6 +240,7 @@ type verification struct {
 	again    tree.Hash            // root at sealed, where records before it stand in a write-ahead file, too
 	bySize   map[uint64][]*target // by the sizes of the tree at which they say something
 	forked   bool                 // an outside checkpoint showed another history
+	minimum  minimum              // where it begins
 }
 
 // find adds a finding; one that goes on where the last one of its kind ended is joined to it.

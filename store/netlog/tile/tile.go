@@ -6,7 +6,8 @@
 // 0, the leaves' hashes, is not kept: a segment's frame gives them. They are 1/256 of a hash a record here, and go with
 // their records, while these tiles stay when records are purged.
 //
-// Everything here is derived from the footers of segments and can be made again. Nothing is trusted: a proof is checked
+// Everything here is derived from the footers of segments and can be made again, while those are there: of purged records
+// it is what is left. Nothing is trusted: a proof is checked
 // against the signed root before it is given out.
 //
 // # Guaranteed

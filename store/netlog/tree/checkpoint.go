@@ -36,7 +36,7 @@ func (c Checkpoint) Text() string {
 	return string(b)
 }
 
-// ParseCheckpoint reads a note text. Extension lines, which the format allows and Heyan never writes, are ignored.
+// ParseCheckpoint reads a note text. Extension lines, which the format allows, are ignored: see [Verifier.OpenExtended].
 func ParseCheckpoint(text string) (Checkpoint, error) {
 	lines := strings.SplitN(text, "\n", 4)
 	if len(lines) != 4 || lines[0] == "" || lines[3] != "" && !strings.HasSuffix(lines[3], "\n") {

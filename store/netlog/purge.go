@@ -1,0 +1,196 @@
+package netlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/heyan-project/heyan/store/netlog/disk"
+	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/retention"
+	"github.com/heyan-project/heyan/store/netlog/tree"
+)
+
+// ErrNotPurgeable means that records may not be purged, or cannot be. The error that matches it says why.
+var ErrNotPurgeable = errors.New("netlog: records cannot be purged")
+
+// Purging is a purge of the oldest records.
+type Purging struct {
+	// To is the new minimum index: the end of a segment.
+	To uint64
+	// Keep is the sizes of trees whose checkpoints left the machine, and which the log is to stay provable against. Those
+	// that are not among what is purged now are left out.
+	Keep []uint64
+	// Record makes a record log.minimum_raised with that Purge durable, and returns its index. Required.
+	Record func(record.Purge) (index uint64, err error)
+	// Wait returns when whoever reads the log's files beside it had the time to see the new minimum index, or with the
+	// context's error. Nil does not wait.
+	Wait func(context.Context) error
+}
+
+// Expendable returns the segments that can be purged, from the oldest on: those whose records no write-ahead file
+// repeats. Whether they may be is the caller's question to package retention.
+func (r *Reader) Expendable() ([]Manifest, error) {
+	names, err := walNames(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	all := r.Segments()
+	if len(names) == 0 {
+		return all, nil
+	}
+	begins, ok := firstOf(names[0])
+	for i := range all {
+		if !ok || all[i].End > begins {
+			return all[:i], nil
+		}
+	}
+	return all, nil
+}
+
+// Purge gives up the records before a new minimum index and removes their segments, in this order: the hashes that are
+// kept of them, the record that says so, the signed file of the minimum index, each of them durable before the next;
+// then the wait, and then the segments, from the oldest on. Reads of the records end with [ErrPurged] once the file is
+// durable: there is no way back from there. After a crash, an error or the end of the context the next purge or start
+// removes what is left.
+//
+// It refuses with [ErrNotPurgeable] what is younger than the six calendar months that no policy goes below, whatever the
+// caller has found. It MUST have returned before Close.
+func (l *Log) Purge(ctx context.Context, p Purging) (done record.Purge, err error) {
+	l.purging.Lock()
+	defer l.purging.Unlock()
+	if _, err := l.removePurged(l.opt.FS); err != nil {
+		return done, err
+	}
+	if done, err = l.purgeable(p.To); err != nil {
+		return done, err
+	}
+	m := minimum{index: p.To}
+	if m.frontier, err = tree.Load(p.To, l.Reader); err != nil {
+		return done, err
+	}
+	e, err := l.keepEdges(p, &done)
+	if err != nil {
+		return done, err
+	}
+	if m.record, err = p.Record(done); err != nil {
+		return done, err
+	}
+	if err := l.raise(ctx, m, e); err != nil {
+		return done, err
+	}
+	if p.Wait != nil {
+		if err := p.Wait(ctx); err != nil {
+			return done, err
+		}
+	}
+	_, err = l.removePurged(l.opt.FS)
+	return done, errors.Join(err, l.Healthy())
+}
+
+// purgeable describes the purge to an index, or says why it cannot be.
+func (l *Log) purgeable(to uint64) (p record.Purge, err error) {
+	all, err := l.Expendable()
+	if err != nil {
+		return p, err
+	}
+	p.From = l.First()
+	for _, m := range all {
+		if m.End > to {
+			break
+		}
+		if m.Latest.After(p.Latest) {
+			p.Latest = m.Latest
+		}
+		p.To, p.Segments, p.Bytes = m.End, p.Segments+1, p.Bytes+uint64(m.Bytes)
+	}
+	floor := retention.Policy{Months: retention.Floor}.PurgeableFrom(p.Latest)
+	switch {
+	case p.To != to || to == 0:
+		return p, fmt.Errorf("%w: %d is not the end of a segment that stands alone", ErrNotPurgeable, to)
+	case l.opt.Now().Before(floor):
+		return p, fmt.Errorf("%w: not before %s", ErrNotPurgeable, floor.UTC().Format(time.RFC3339))
+	}
+	return p, l.Healthy()
+}
+
+// keepEdges makes the hashes durable that are kept of what is purged.
+func (l *Log) keepEdges(p Purging, done *record.Purge) (edges, error) {
+	e, err := readEdges(l.dir, l.Origin())
+	if err != nil {
+		return e, err
+	}
+	for _, size := range p.Keep {
+		if size <= done.From || size >= p.To || e.keeps(size) {
+			continue
+		}
+		if err := e.with(size, l.Reader); err != nil {
+			return e, err
+		}
+	}
+	done.Kept = uint64(len(e.sizes))
+	if len(e.sizes) == 0 {
+		return e, nil
+	}
+	return e, e.write(l.opt.FS, l.dir, l.Origin())
+}
+
+// raise makes the minimum index durable, once its record is, and takes it.
+func (l *Log) raise(ctx context.Context, m minimum, e edges) error {
+	leaf, err := l.Get(ctx, m.record)
+	if err != nil {
+		return fmt.Errorf("netlog: the record that raises the minimum index: %w", err)
+	}
+	if r, err := record.Parse(leaf); err != nil || !raises(&r, m.index) {
+		return fmt.Errorf("netlog: record %d does not raise the minimum index to %d", m.record, m.index)
+	}
+	if err := m.write(l.opt.FS, l.dir, l.signer); err != nil {
+		return err
+	}
+	l.setMinimum(m, e)
+	return nil
+}
+
+// removePurged removes the segments before the minimum index, from the oldest on, and returns how many.
+func (r *Reader) removePurged(fsys disk.FS) (removed int, err error) {
+	names, err := segmentNames(r.dir)
+	if err != nil {
+		return 0, err
+	}
+	// The watch looks at the segments that are known. These are not, but it may have begun before.
+	r.files.Lock()
+	defer r.files.Unlock()
+	for _, name := range names {
+		if first, ok := firstOf(name); !ok || first >= r.First() {
+			continue
+		}
+		r.segments.drop(name)
+		for _, file := range []string{name, manifestName(name)} {
+			if err := fsys.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return removed, err
+			}
+		}
+		removed++
+	}
+	if removed == 0 {
+		return 0, nil
+	}
+	return removed, fsys.SyncDir(filepath.Join(r.dir, segmentDir))
+}
+
+// drop closes a segment that is to be removed, at once or when those who read it are done: its bytes are free only then.
+func (s *segments) drop(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.open[path]
+	if o == nil {
+		return
+	}
+	if o.dropped = true; o.users == 0 {
+		o.file.Close()
+		delete(s.open, path)
+	}
+}
