@@ -173,7 +173,9 @@ func (s *Server) status() *record.Status {
 	return &record.Status{Uptime: s.now().Sub(s.started), LedgerMark: s.agreed.Load()}
 }
 
-func (s *Server) flush() error { return errors.Join(s.strangers.Flush(), s.budgets.Flush()) }
+func (s *Server) flush() error {
+	return errors.Join(s.strangers.Flush(), s.budgets.Flush(), s.recordTurnedAway())
+}
 
 // heartbeat writes operation status, with the mark of this moment where it can be raised.
 func (s *Server) heartbeat() error {
@@ -196,10 +198,12 @@ func (s *Server) watchLog() {
 	select {
 	case <-s.log.Stopped():
 		s.logger.Error("the network log has stopped: nothing is served", "cause", fmt.Sprint(s.log.Healthy()))
-		s.setServing(false)
+		s.halted.Store(true)
+		s.tellHealth()
 	case <-s.Store.Stopped():
 		s.logger.Error("the store has stopped: nothing is served", "cause", fmt.Sprint(s.Store.Healthy()))
-		s.setServing(false)
+		s.halted.Store(true)
+		s.tellHealth()
 	case <-s.stop:
 	}
 }

@@ -32,7 +32,7 @@ const unaryDeadline = 30 * time.Second
 
 // The chain, in this order, for unary calls and streams alike:
 //
-//	headers (arrival.go) → panic → call begun → identity → message → role → rate → health of log and store → handler
+//	headers (arrival.go) → panic → call begun → room for the log → identity → message → role → rate → health of log and store → handler
 //
 // and backwards: record durable → trailer → metrics → reply. Message faults come after the identity, so that
 // they are recorded with it; the role comes after the message, because nothing of a malformed one is read. The
@@ -155,6 +155,8 @@ func (s *Server) enter(ctx context.Context, call *journal.Call, r rule, known bo
 		return fault.New(fault.MethodUnknown)
 	case s.draining.Load() && !r.quiet:
 		return fault.New(fault.ShuttingDown).WithRetryAfter(time.Second)
+	case s.noRoom(r, &call.Principal):
+		return s.turnedAway()
 	case refused == nil && r.quiet:
 		return nil // no record, and so no log-in: health answers while the log does not
 	case refused == nil:

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ var beside = []record.Event{
 	record.VerificationBatchItem, record.VerificationVoided, record.VerificationRecovered, record.VerificationReconciled,
 	record.VerificationLost, record.StoreRollbackAccepted,
 	record.ClientSuspended, record.ClientResumed, record.ApprovalRequested, record.ConsentTombstoned, record.LogFollowed,
-	record.DatasetRewritten, record.LogSealed,
+	record.DatasetRewritten, record.LogSealed, record.DiskWatermarkReached, record.DiskWatermarkCleared,
 }
 
 // elsewhere are events of programs around the server (of first starts and refused configurations), and of methods
@@ -42,7 +43,9 @@ var elsewhere = []record.Event{record.KeyCreated, record.ConfigRefused, record.H
 // TestEvents: every event that the server can write is written by something that a caller, an operator or a stop
 // does, and nothing else is.
 func TestEvents(t *testing.T) {
-	w, authority := withAuthority(t, servertest.Options{})
+	var room atomic.Uint64
+	room.Store(1000)
+	w, authority := withAuthority(t, servertest.Options{Room: &room})
 	want := map[record.Event]bool{}
 	for _, e := range beside {
 		want[e] = true
@@ -55,6 +58,10 @@ func TestEvents(t *testing.T) {
 	w.pass(5 * time.Hour)
 	w.Rewriter()()
 	w.sealed(t)
+	for _, free := range []uint64{199, 1000} {
+		room.Store(free)
+		w.LookAtSpace()
+	}
 	seen := map[record.Event]bool{}
 	for _, r := range w.Records(0) {
 		seen[r.Event] = true

@@ -15,14 +15,14 @@ type Rule struct {
 	Event                  record.Event
 	Roles                  role.Set
 	Anonymous, Read, Quiet bool
-	Stream                 bool
+	Stream, Spare          bool
 }
 
 // Policy returns the policy by full method.
 func Policy() map[string]Rule {
 	policy := make(map[string]Rule, len(rules))
 	for method, r := range rules {
-		policy[method] = Rule{Event: r.event, Roles: r.roles, Anonymous: r.anonymous, Read: r.read, Quiet: r.quiet, Stream: r.stream}
+		policy[method] = Rule{Event: r.event, Roles: r.roles, Anonymous: r.anonymous, Read: r.read, Quiet: r.quiet, Stream: r.stream, Spare: r.spare}
 	}
 	return policy
 }
@@ -91,3 +91,6 @@ func (s *Server) Logins() int {
 
 // ForgetLogins begins the hour anew.
 func (s *Server) ForgetLogins() { *s.sources = *newSources(s.now()) }
+
+// LookAtSpace looks at the room for the log, as every second does.
+func (s *Server) LookAtSpace() { s.lookAtSpace() }

@@ -19,6 +19,9 @@ type rule struct {
 	quiet bool
 	// stream methods have no deadline of the server's own.
 	stream bool
+	// spare methods answer while the disk is nearly full, and leave their records in what the log has kept for that:
+	// those by which it is read and taken away.
+	spare bool
 }
 
 // Sets of roles that recur.
@@ -96,12 +99,12 @@ var rules = map[string]rule{
 	prefix + "ComplianceService/Reject":        {event: record.ApprovalRejected, roles: twoPersons},
 	prefix + "ComplianceService/PublishPolicy": {event: record.PolicyPublished, roles: privacy},
 
-	prefix + "LogService/ListLogEntries": {event: record.LogListed, roles: audit, read: true, stream: true},
-	prefix + "LogService/ExportLog":      {event: record.LogExported, roles: audit, read: true, stream: true},
-	prefix + "LogService/VerifyLog":      {event: record.LogVerified, roles: audit, read: true},
-	prefix + "LogService/ListOrigins":    {event: record.LogOriginsListed, roles: audit, read: true},
-	prefix + "LogService/GetLogCoverage": {event: record.LogCoverageRead, roles: audit, read: true},
-	prefix + "LogService/GetCheckpoint":  {event: record.LogCheckpointRead, roles: audit, read: true},
+	prefix + "LogService/ListLogEntries": {event: record.LogListed, roles: audit, read: true, stream: true, spare: true},
+	prefix + "LogService/ExportLog":      {event: record.LogExported, roles: audit, read: true, stream: true, spare: true},
+	prefix + "LogService/VerifyLog":      {event: record.LogVerified, roles: audit, read: true, spare: true},
+	prefix + "LogService/ListOrigins":    {event: record.LogOriginsListed, roles: audit, read: true, spare: true},
+	prefix + "LogService/GetLogCoverage": {event: record.LogCoverageRead, roles: audit, read: true, spare: true},
+	prefix + "LogService/GetCheckpoint":  {event: record.LogCheckpointRead, roles: audit, read: true, spare: true},
 
 	"/grpc.health.v1.Health/Check": {event: record.HealthChecked, roles: everybody, anonymous: true, read: true, quiet: true},
 	"/grpc.health.v1.Health/List":  {event: record.HealthChecked, roles: everybody, anonymous: true, read: true, quiet: true},

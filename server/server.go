@@ -2,7 +2,8 @@
 // nothing.
 //
 // Guaranteed: a reply to a caller with an identity leaves only when its record is durable in the network log;
-// where the log cannot be written, everything but health is refused and health says NOT_SERVING. Every
+// where the log cannot be written, everything but health is refused and health says NOT_SERVING; where room for it runs
+// out, everything but health and the reading of the log (space.go). Every
 // registered method has a row in the policy (policy.go), and one without is refused. Ledger and log are compared before
 // anything is served (reconcile.go); a store that is older than its log is refused (older.go).
 //
@@ -58,6 +59,7 @@ import (
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/space"
 	"github.com/heyan-project/heyan/store/netlog/totals"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/digest"
@@ -104,6 +106,7 @@ type Config struct {
 	Random    io.Reader
 	Clock     func() record.Clock // how far the clock can be trusted
 	Machine   func() Machine      // load and disk, for heartbeats; nil leaves them out
+	Space     *space.Watch        // the room for the log; nil: nobody looks
 	Logger    *slog.Logger
 	Metrics   Metrics
 	Tracing   stats.Handler // nil: nothing of it is on the path
@@ -169,6 +172,8 @@ type Server struct {
 	streams       sync.Map   // *checkedStream, while it is served
 	arrivals      arrivals
 	draining      atomic.Bool
+	halted        atomic.Bool // log or store has stopped
+	room          room
 	started       time.Time
 	calls, failed atomic.Uint64
 	agreed        atomic.Uint64 // the ledger's mark that is durable in the store: what the log may state
@@ -195,6 +200,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	if len(c.TrustedProxies) == 0 {
 		s.sources = newSources(s.started)
 	}
+	if s.Space == nil {
+		s.Space = unwatched()
+	}
 	if s.Silence <= 0 {
 		s.Silence = 2 * time.Minute
 	}
@@ -214,8 +222,10 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.grpc = grpc.NewServer(s.options()...)
 	s.register()
+	s.lookAtSpace()
 	s.background.Go(s.tick)
 	s.background.Go(s.watchLog)
+	s.background.Go(s.watchSpace)
 	s.background.Go(s.rewriteDatasets)
 	s.background.Go(s.countHours)
 	s.log.OnSealed(s.recordSealing)
@@ -271,19 +281,7 @@ func (s *Server) register() {
 	if s.Reflection {
 		reflection.Register(s.grpc)
 	}
-	s.setServing(true)
-}
-
-// setServing sets the health of the server and of each service.
-func (s *Server) setServing(serving bool) {
-	status := healthv1.HealthCheckResponse_NOT_SERVING
-	if serving {
-		status = healthv1.HealthCheckResponse_SERVING
-	}
-	s.health.SetServingStatus("", status)
-	for name := range s.grpc.GetServiceInfo() {
-		s.health.SetServingStatus(name, status)
-	}
+	s.tellHealth()
 }
 
 // Serve answers calls on a listener until Shutdown.
@@ -372,6 +370,7 @@ func (s *Server) Ready() []telemetry.Check {
 	return []telemetry.Check{
 		check("log", s.log.Healthy() == nil, "stopped"),
 		check("store", s.Store.Healthy() == nil, "unavailable"),
+		check("disk", !s.Space.Full(), "full"),
 		check("serving", !s.stopping(), "stopping"),
 	}
 }

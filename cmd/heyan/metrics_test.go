@@ -18,6 +18,8 @@ import (
 // quietSeries are families of ours that a short, good day leaves at zero, and why.
 var quietSeries = map[string]string{
 	"heyan_log_queue":                       "nothing waits when nobody asks",
+	"heyan_log_disk_full":                   "there is room",
+	"heyan_log_disk_low":                    "there is room",
 	"heyan_ledger_claims_open":              "nothing is claimed when nobody asks",
 	"heyan_tls_handshake_failures_total":    "everybody speaks TLS here",
 	"heyan_refusal_budgets_exhausted_total": "nobody is refused that often",

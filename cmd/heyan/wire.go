@@ -36,6 +36,7 @@ import (
 	"github.com/heyan-project/heyan/store/netlog/forward"
 	"github.com/heyan-project/heyan/store/netlog/outside"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/space"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/dataset"
 	"github.com/heyan-project/heyan/verifier/digest"
@@ -304,13 +305,17 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	}
 	sender := s.sending()
 	i := &instance{state: s, forward: forwarder, sender: sender, tracing: stopTracing, served: make(chan error, 1)}
-	if err := s.watch(forwarder, sender); err != nil {
+	room, err := s.watchRoom()
+	if err == nil {
+		err = s.watch(forwarder, sender, room)
+	}
+	if err != nil {
 		i.stopForward(ctx)
 		return nil, err
 	}
 	i.server, err = server.New(ctx, server.Config{
 		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Recovery: s.recovery, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
-		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Machine: func() server.Machine { return machine(s.logDir()) }, Logger: s.logger, Metrics: s.metrics, Tracing: handler,
+		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Machine: func() server.Machine { return machine(s.logDir()) }, Space: room, Logger: s.logger, Metrics: s.metrics, Tracing: handler,
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, TrustedProxies: s.config.Proxies(), AllowTLS12: s.config.TLS.MinVersion == "1.2",
 		Production: s.config.Production, Region: s.config.Region, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
 		Strangers: server.Strangers{Connections: s.config.Limits.Strangers, FromOneAddress: s.config.Limits.StrangersPerAddress, Idle: s.config.Limits.StrangerIdle},
@@ -341,12 +346,12 @@ func newMetrics(catalogue *product.Catalogue) (*telemetry.Metrics, error) {
 }
 
 // watch adds what is read at each scrape.
-func (s *state) watch(f *forward.Forwarder, sender *outside.Sender) error {
+func (s *state) watch(f *forward.Forwarder, sender *outside.Sender, room *space.Watch) error {
 	return s.metrics.Watch(telemetry.State{
 		LogQueue: s.log.Queued, LogSize: s.log.Size, LogHealthy: func() bool { return s.log.Healthy() == nil },
 		ClaimsOpen: s.store.Claims, LogForward: forwardState(f),
 		StoreHealthy: func() bool { return s.store.Healthy() == nil }, CertificateExpiry: s.certificateExpiry(), Now: s.now,
-		Checkpoints: checkpointSeries(sender),
+		Checkpoints: checkpointSeries(sender), LogSpace: spaceState(room),
 	})
 }
 

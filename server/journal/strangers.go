@@ -23,8 +23,9 @@ const (
 type Strangers struct {
 	journal *Journal
 
-	mu   sync.Mutex
-	rows map[strangerKey]*strangerRow
+	mu     sync.Mutex
+	rows   map[strangerKey]*strangerRow
+	narrow bool
 }
 
 type strangerKey struct {
@@ -69,6 +70,13 @@ func (s *Strangers) Count(c Stranger) {
 	row.tally.Last, row.tally.LastPort = now, c.Source.Port
 }
 
+// Narrow counts by event alone from now on, or no longer: where the disk is nearly full, a minute is a few records.
+func (s *Strangers) Narrow(narrow bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.narrow = narrow
+}
+
 // row finds the finest row that there is room for.
 func (s *Strangers) row(c Stranger) *strangerRow {
 	address := c.Source.IP.Unmap()
@@ -88,7 +96,7 @@ func (s *Strangers) row(c Stranger) *strangerRow {
 		if row, ok := s.rows[key]; ok {
 			return row
 		}
-		if len(s.rows) < level.limit {
+		if len(s.rows) < level.limit && !s.narrow {
 			return s.begin(key, strangerRow{outcome: c.Outcome, attack: c.Attack})
 		}
 	}

@@ -142,6 +142,35 @@ func TestStrangersTotalsAreBounded(t *testing.T) {
 	}
 }
 
+// TestStrangersOnAFullDisk: a minute is one record an event, and no call is lost; later they are told apart again.
+func TestStrangersOnAFullDisk(t *testing.T) {
+	w := newWorld(t)
+	s := journal.NewStrangers(w.Journal)
+	from := w.log.Size()
+	s.Count(dial(v4(1), 1))
+	s.Narrow(true)
+	for n := range 1000 {
+		s.Count(dial(v4(1+n), 1))
+	}
+	must(t, s.Flush())
+	rows := w.records(from)
+	counted := uint64(0)
+	for _, r := range rows {
+		counted += r.Tally.Count
+	}
+	if len(rows) != 2 || counted != 1001 { // the address that had a row before keeps it
+		t.Errorf("%d rows of %d calls", len(rows), counted)
+	}
+	s.Narrow(false)
+	from = w.log.Size()
+	s.Count(dial(v4(1), 1))
+	s.Count(dial(v4(2), 1))
+	must(t, s.Flush())
+	if rows := w.records(from); len(rows) != 2 {
+		t.Errorf("%d rows of two addresses", len(rows))
+	}
+}
+
 // TestStrangersWithoutALog: what could not be written is kept, with what came since.
 func TestStrangersWithoutALog(t *testing.T) {
 	w := newWorld(t)

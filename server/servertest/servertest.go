@@ -18,6 +18,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ import (
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/space"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/dataset"
 	"github.com/heyan-project/heyan/verifier/digest"
@@ -56,6 +58,7 @@ type Options struct {
 	Dir        string                         // data of an earlier server; empty = a fresh folder
 	Keys       *Keys                          // of an earlier server; nil = new ones
 	OnRecord   func()                         // runs before each record is written, and may take its time
+	Room       *atomic.Uint64                 // bytes free for the log, of 1000; the marks are 20% and 100 bytes. Nil = enough
 	Production bool
 	Trusted    []netip.Prefix // proxies whose headers are read
 	Rate       int
@@ -277,6 +280,7 @@ func (s *Server) assemble(o Options) error {
 			return record.Clock{State: record.ClockSynchronised}
 		},
 		Machine: func() server.Machine { return server.Machine{LoadMilli: 1250, DiskFree: 7 << 30, DiskTotal: 9 << 30} },
+		Space:   o.space(),
 		Logger:  slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
 		ServerNames:  []string{"localhost"}, TrustedProxies: o.Trusted, Production: o.Production, Region: "cn-shanghai", Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
@@ -391,6 +395,15 @@ func (s *Server) Records(from uint64) []record.Record {
 		return err
 	}))
 	return all
+}
+
+func (o *Options) space() *space.Watch {
+	if o.Room == nil {
+		return nil
+	}
+	high, _ := space.ParseMark("20%")
+	floor, _ := space.ParseMark("100")
+	return space.New(func() (uint64, uint64, error) { return o.Room.Load(), 1000, nil }, high, floor)
 }
 
 func (o *Options) metrics() server.Metrics {

@@ -14,6 +14,7 @@ type State struct {
 	LogSize      func() uint64 // records in the log of this origin
 	LogHealthy   func() bool
 	LogForward   func() Forwarding // where the log is forwarded to a collector
+	LogSpace     func() Space      // room for the log
 	ClaimsOpen   func() int        // requests claimed and not yet settled
 	StoreHealthy func() bool
 	// CertificateExpiry is when the server's own certificate ends, and Now the clock it is compared with.
@@ -59,6 +60,9 @@ func (m *Metrics) Watch(s State) error {
 	}
 	if s.LogHealthy != nil {
 		healthy("heyan_log_healthy", "Whether the network log can be written", s.LogHealthy)
+	}
+	if s.LogSpace != nil {
+		r.space(s.LogSpace)
 	}
 	if s.LogForward != nil {
 		r.forwarding(s.LogForward)

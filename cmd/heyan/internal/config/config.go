@@ -72,6 +72,7 @@ type Log struct {
 	FileSize      int64         `yaml:"file_size"`      // bytes of a WAL file
 	AppendTimeout time.Duration `yaml:"append_timeout"` // how long a flush may take
 	Forward       Forward       `yaml:"forward"`
+	Space         Space         `yaml:"space"`
 	// Where the newest signed checkpoint goes, a URL each, and how often. See [Config.Outside].
 	CheckpointsTo    []string      `yaml:"checkpoints_to"`
 	CheckpointsEvery time.Duration `yaml:"checkpoints_every"`
@@ -121,7 +122,7 @@ func Default() Config {
 	return Config{
 		Node: "node1", Listen: "0.0.0.0:9443", StatusListen: "127.0.0.1:9090",
 		TLS:     TLS{MinVersion: "1.3"},
-		Log:     Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second, Forward: Forward{MaxLag: 100_000}, CheckpointsEvery: time.Minute},
+		Log:     Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second, Forward: Forward{MaxLag: 100_000}, Space: Space{High: "10%", Floor: "512MiB"}, CheckpointsEvery: time.Minute},
 		Limits:  Limits{Streams: 1024, Drain: 20 * time.Second, Silence: 2 * time.Minute, Strangers: 1024, StrangersPerAddress: 64, StrangerIdle: 10 * time.Second},
 		Runtime: Runtime{GCPercent: 400, StreamWorkers: 512, CacheBytes: 128 << 20},
 	}
@@ -242,6 +243,7 @@ func (c *Config) check(wrong *Errors) {
 	c.checkForward(require)
 	c.checkProxies(require)
 	c.checkOutside(require)
+	c.checkSpace(require)
 	if c.Production {
 		require(!c.Reflection, "reflection is not for production")
 		require(len(c.TLS.ClientCA) > 0, "tls.client_ca is required in production: operators sign in by certificate")

@@ -1,0 +1,38 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/heyan-project/heyan/store/netlog/space"
+)
+
+// Space is how much room the file system of the network log has to have, in bytes or percent.
+type Space struct {
+	High  string `yaml:"high"`  // below: an alarm
+	Floor string `yaml:"floor"` // below: nothing is served but health and the log
+}
+
+// Marks reads log.space.
+func (s *Space) Marks() (high, floor space.Mark, err error) {
+	if high, err = space.ParseMark(s.High); err != nil {
+		return high, floor, fmt.Errorf("log.space.high: %w", err)
+	}
+	if floor, err = space.ParseMark(s.Floor); err != nil {
+		return high, floor, fmt.Errorf("log.space.floor: %w", err)
+	}
+	return high, floor, nil
+}
+
+// leastFloor is what a floor in bytes has to be at least: with less the server would hardly get its last words out.
+const leastFloor = 16 << 20
+
+func (c *Config) checkSpace(require func(bool, string, ...any)) {
+	high, floor, err := c.Log.Space.Marks()
+	if err != nil {
+		require(false, "%v", err)
+		return
+	}
+	require(floor.Of(100*leastFloor) >= leastFloor, "log.space.floor: at least 16MiB or 1%%: a disk without room cannot log, and so cannot serve")
+	under, known := high.Under(floor)
+	require(!known || !under, "log.space.high: at least log.space.floor: the alarm comes before the service stops")
+}
