@@ -189,6 +189,7 @@ func (s *Server) heartbeat() error {
 		r.Status = s.status()
 		r.Status.Calls, r.Status.Failures = s.calls.Swap(0), s.failed.Swap(0)
 		r.Status.LoadMilli, r.Status.DiskFree, r.Status.DiskTotal = machine.LoadMilli, machine.DiskFree, machine.DiskTotal
+		r.Status.Sources = s.Authorities()
 	})
 	return errors.Join(marked, err)
 }

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,9 @@ func TestHeartbeatCountsFailures(t *testing.T) {
 		}
 		if r.Event == record.SystemHeartbeat && (r.Status.LoadMilli != 1250 || r.Status.DiskFree != 7<<30 || r.Status.DiskTotal != 9<<30) {
 			t.Errorf("the machine: %+v", r.Status)
+		}
+		if r.Event == record.SystemHeartbeat && !slices.Equal(r.Status.Sources, []record.Health{{Name: "registry", State: "up"}}) {
+			t.Errorf("the authorities: %+v", r.Status.Sources)
 		}
 	}
 }

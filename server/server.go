@@ -93,23 +93,24 @@ type Connections interface {
 
 // Config is what a Server is made of. Members are required unless they say otherwise.
 type Config struct {
-	Verifier  *verifier.Verifier
-	Store     store.Store
-	Directory *directory.Directory
-	Log       *netlog.Log
-	Recovery  netlog.Recovery // what opening the log found; zero for a new one
-	Keys      *digest.Keyring
-	Rules     *field.Rules
-	Catalogue *product.Catalogue
-	Now       func() time.Time
-	Steady    func() time.Time // a clock that nobody sets: time.Now, whose readings are monotonic
-	Random    io.Reader
-	Clock     func() record.Clock // how far the clock can be trusted
-	Machine   func() Machine      // load and disk, for heartbeats; nil leaves them out
-	Space     *space.Watch        // the room for the log; nil: nobody looks
-	Logger    *slog.Logger
-	Metrics   Metrics
-	Tracing   stats.Handler // nil: nothing of it is on the path
+	Verifier    *verifier.Verifier
+	Store       store.Store
+	Directory   *directory.Directory
+	Log         *netlog.Log
+	Recovery    netlog.Recovery // what opening the log found; zero for a new one
+	Keys        *digest.Keyring
+	Rules       *field.Rules
+	Catalogue   *product.Catalogue
+	Now         func() time.Time
+	Steady      func() time.Time // a clock that nobody sets: time.Now, whose readings are monotonic
+	Random      io.Reader
+	Clock       func() record.Clock    // how far the clock can be trusted
+	Machine     func() Machine         // load and disk, for heartbeats; nil leaves them out
+	Authorities func() []record.Health // state of each authority, for heartbeats; nil leaves it out
+	Space       *space.Watch           // the room for the log; nil: nobody looks
+	Logger      *slog.Logger
+	Metrics     Metrics
+	Tracing     stats.Handler // nil: nothing of it is on the path
 
 	Certificates transport.Source
 	ServerNames  []string
@@ -196,6 +197,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	}
 	if s.Machine == nil {
 		s.Machine = func() Machine { return Machine{} }
+	}
+	if s.Authorities == nil {
+		s.Authorities = func() []record.Health { return nil }
 	}
 	if len(c.TrustedProxies) == 0 {
 		s.sources = newSources(s.started)

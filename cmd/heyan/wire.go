@@ -275,6 +275,15 @@ func (s *state) verifier() *verifier.Verifier {
 	})
 }
 
+// authorities says which sources can answer. The registry's files lie in the store; the simulator needs nothing.
+func authorities(store interface{ Healthy() error }) []record.Health {
+	own := record.Health{Name: registry.Name, State: "up"}
+	if store.Healthy() != nil {
+		own.State = "down"
+	}
+	return []record.Health{own, {Name: simulator.Name, State: "up"}}
+}
+
 // instance is a server that listens, with its status port.
 type instance struct {
 	*state
@@ -315,7 +324,7 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	}
 	i.server, err = server.New(ctx, server.Config{
 		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Recovery: s.recovery, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
-		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Machine: func() server.Machine { return machine(s.logDir()) }, Space: room, Logger: s.logger, Metrics: s.metrics, Tracing: handler,
+		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Machine: func() server.Machine { return machine(s.logDir()) }, Authorities: func() []record.Health { return authorities(s.store) }, Space: room, Logger: s.logger, Metrics: s.metrics, Tracing: handler,
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, TrustedProxies: s.config.Proxies(), AllowTLS12: s.config.TLS.MinVersion == "1.2",
 		Production: s.config.Production, Region: s.config.Region, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
 		Strangers: server.Strangers{Connections: s.config.Limits.Strangers, FromOneAddress: s.config.Limits.StrangersPerAddress, Idle: s.config.Limits.StrangerIdle},

@@ -279,9 +279,10 @@ func (s *Server) assemble(o Options) error {
 			}
 			return record.Clock{State: record.ClockSynchronised}
 		},
-		Machine: func() server.Machine { return server.Machine{LoadMilli: 1250, DiskFree: 7 << 30, DiskTotal: 9 << 30} },
-		Space:   o.space(),
-		Logger:  slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
+		Machine:     func() server.Machine { return server.Machine{LoadMilli: 1250, DiskFree: 7 << 30, DiskTotal: 9 << 30} },
+		Authorities: func() []record.Health { return []record.Health{{Name: "registry", State: "up"}} },
+		Space:       o.space(),
+		Logger:      slog.New(slog.NewJSONHandler(output, nil)), Metrics: o.metrics(),
 		Certificates: transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: s.Keys.CA.Pool()}),
 		ServerNames:  []string{"localhost"}, TrustedProxies: o.Trusted, Production: o.Production, Region: "cn-shanghai", Reflection: true, RatePerSecond: o.Rate, Streams: 1024,
 		Silence: o.Silence, Drain: cmp.Or(o.Drain, 5*time.Second), Notice: o.Notice, AcceptOlderStore: o.AcceptOlderStore,

@@ -146,13 +146,10 @@ func (j *Judge) End() Result {
 	return j.result
 }
 
-// gap judges what lies in front of a total and behind the one before it.
+// gap judges what lies in front of a total and behind the one before it: what the log did not count yet, or anew, is older
+// than its totals.
 func (j *Judge) gap(from uint64, s *judged, before bool) {
 	to := min(s.From, j.to)
-	if s.begin == s.From {
-		j.result.Older += to - from
-		return
-	}
 	if older := min(max(s.begin, from), to); !before {
 		j.result.Older += older - from
 		j.uncounted(older, to)

@@ -306,3 +306,93 @@ func TestEdges(t *testing.T) {
 		})
 	}
 }
+
+// wrong is a log of ten records and a total of two parts, which a change made wrong.
+func wrong(change func(first, second *record.Totals)) (*history, parcel) {
+	h := newHistory(0)
+	for i := range 10 {
+		h.add(call(began, fmt.Sprint("client-", i%2), "/s/M", record.Success))
+	}
+	groups := h.counter.Parts()[0].Groups
+	first := &record.Totals{To: 10, Part: 1, Parts: 2, Groups: groups[:1]}
+	second := &record.Totals{To: 10, Part: 2, Parts: 2, Groups: groups[1:]}
+	change(first, second)
+	for _, part := range []*record.Totals{first, second} {
+		h.add(record.Record{Time: began, Event: record.SystemTotals, Totals: part})
+	}
+	return h, parcel{[]uint64{1, 3, 5, 7, 9}, []uint64{10, 11}}
+}
+
+// TestWrongTotals: what no Keeper writes is not agreed with.
+func TestWrongTotals(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		change  func(first, second *record.Totals)
+		filter  Filter
+		found   int
+		unsound int
+		open    int
+	}{
+		{"right", func(_, _ *record.Totals) {}, Filter{Client: "client-1"}, 0, 0, 0},
+		{"a group counted short", func(_, second *record.Totals) { second.Groups[0].Count = 4 }, Filter{Client: "client-1"}, 1, 1, 0},
+		{"and only bounded", func(_, second *record.Totals) { second.Groups[0].Count = 4 }, Filter{Client: "client-1", From: began.Add(-time.Minute), To: began.Add(time.Minute)}, 1, 1, 0},
+		{"another group counted short", func(first, _ *record.Totals) { first.Groups[0].Count = 4 }, Filter{Client: "client-1"}, 0, 1, 0},
+		{"a group that is not there", func(_, second *record.Totals) { second.Groups[0].Actor = "client-2" }, Filter{Client: "client-1"}, 1, 0, 0},
+		{"a part twice", func(first, second *record.Totals) { second.Part, second.Groups = 1, first.Groups }, Filter{Client: "client-0"}, 0, 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h, p := wrong(c.change)
+			if c.filter.Client == "client-0" {
+				p.rows = []uint64{0, 2, 4, 6, 8}
+			}
+			result, found := h.judge(&c.filter, 0, 10, p)
+			if len(found) != c.found || len(result.Unsound) != c.unsound || len(result.Uncounted) != c.open {
+				t.Errorf("%+v %+v", result, found)
+			}
+		})
+	}
+}
+
+// TestCountedAnew: a log that is counted from a later index on again, and totals that reach into another.
+func TestCountedAnew(t *testing.T) {
+	h := newHistory(0)
+	for range 20 {
+		h.add(call(began, "acme", "/s/M", record.Success))
+	}
+	h.total()
+	for range 20 {
+		h.add(call(began, "acme", "/s/M", record.Success))
+	}
+	h.counter = NewCounter(41, 41)
+	for range 20 {
+		h.add(call(began, "acme", "/s/M", record.Success))
+	}
+	h.total()
+	f := &Filter{Client: "acme"}
+	p := h.export(f, 0, 61)
+	if result, found := h.judge(f, 0, 61, p); len(found) > 0 || len(result.Uncounted) > 0 || result.Older != 21 || result.Totals != 2 {
+		t.Errorf("%+v %+v", result, found)
+	}
+	var a assembly
+	for i, span := range []Span{{0, 10, 1}, {5, 15, 1}, {10, 20, 1}} {
+		a.add(uint64(20+i), &record.Totals{From: span.From, To: span.To, Part: 1, Parts: 1})
+	}
+	if len(a.list) != 2 || a.list[1].From != 10 {
+		t.Errorf("%d totals", len(a.list))
+	}
+}
+
+// TestNamesakes: an operator of a client's name is not the client.
+func TestNamesakes(t *testing.T) {
+	h := newHistory(0)
+	h.add(call(began, "acme", "/s/M", record.Success))
+	r := call(began, "acme", "/s/M", record.Success)
+	r.Actor.Kind = record.ActorOperator
+	h.add(r)
+	h.total()
+	f := &Filter{Client: "acme"}
+	p := h.export(f, 0, 2)
+	if _, found := h.judge(f, 0, 2, p); len(found) > 0 || len(p.rows) != 1 {
+		t.Errorf("%d rows, %+v", len(p.rows), found)
+	}
+}
