@@ -21,9 +21,9 @@ func logCommand(a *app) *cobra.Command {
 		Use:   "log",
 		Short: "Read and prove the network log",
 		Long: `Log is for audit administrators; every call is itself recorded. "log verify" and "log receipt verify" also work on
-this machine alone, on what "log export" or "log list --save" wrote, a data directory, or a receipt.`,
+this machine alone, on what "log export", "log bundle" or "log list --save" wrote, a data directory, or a receipt.`,
 	})
-	cmd.AddCommand(logList(a), logTail(a), logGet(a), logExport(a), logVerify(a), logCoverage(a), logOrigins(a), logCheckpoint(a), logReceipt(a))
+	cmd.AddCommand(logList(a), logTail(a), logGet(a), logExport(a), logVerify(a), logBundle(a), logCoverage(a), logOrigins(a), logCheckpoint(a), logReceipt(a))
 	return cmd
 }
 

@@ -28,6 +28,7 @@ type exporting struct {
 	checkpoints       []string
 
 	request *heyanv1.ExportLogRequest
+	seen    func(index uint64, leaf []byte) error // told of every row; nil: nobody is
 	rows    *export.Rows
 	writer  *export.Writer // nil: rows only
 	begin   *heyanv1.ExportLogResponse_Begin
@@ -82,12 +83,21 @@ func (e *exporting) run(ctx context.Context) error {
 	if err := e.anchors(); err != nil {
 		return err
 	}
-	if err := e.open(); err != nil {
+	m, err := e.write(ctx)
+	if err != nil || m == nil {
 		return err
+	}
+	return e.tell(m)
+}
+
+// write makes the export. There is no manifest of rows on standard output.
+func (e *exporting) write(ctx context.Context) (m *export.Manifest, err error) {
+	if err := e.open(); err != nil {
+		return nil, err
 	}
 	e.bar = output.NewProgress(e.progressOut(), e.Now, "searched", 0, output.Count)
 	var end *heyanv1.ExportLogResponse_End
-	err := e.withStream(ctx, func(ctx context.Context, conn *dial.Connection) (err error) {
+	err = e.withStream(ctx, func(ctx context.Context, conn *dial.Connection) (err error) {
 		end, err = e.receive(ctx, conn)
 		return err
 	})
@@ -99,14 +109,14 @@ func (e *exporting) run(ctx context.Context) error {
 	case err == nil && e.writer == nil:
 		err = e.flush()
 	case err == nil:
-		err = e.finish(ctx, end)
+		m, err = e.finish(ctx, end)
 	case e.writer != nil:
 		e.writer.Abort()
 	}
 	if errors.Is(err, export.ErrUnproven) {
-		return &exitError{exitNo, err.Error(), "there is no export; the server's own verdict: heyan log verify"}
+		return nil, &exitError{exitNo, err.Error(), "there is no export; the server's own verdict: heyan log verify"}
 	}
-	return err
+	return m, err
 }
 
 // flush ends rows on standard output.
@@ -199,6 +209,12 @@ func (e *exporting) part(m *heyanv1.ExportLogResponse) error {
 			if err := e.rows.Row(entry.GetIndex(), entry.GetLeaf(), entry.GetAmendedBy()); err != nil {
 				return err
 			}
+			if e.seen == nil {
+				continue
+			}
+			if err := e.seen(entry.GetIndex(), entry.GetLeaf()); err != nil {
+				return err
+			}
 		}
 		e.bar.Set(int64(part.Entries.GetNextIndex() - e.begin.GetStartIndex()))
 	case *heyanv1.ExportLogResponse_Totals_:
@@ -253,7 +269,7 @@ func (e *exporting) complete(end *heyanv1.ExportLogResponse_End) error {
 }
 
 // finish gives the directory its manifest and its name.
-func (e *exporting) finish(ctx context.Context, end *heyanv1.ExportLogResponse_End) error {
+func (e *exporting) finish(ctx context.Context, end *heyanv1.ExportLogResponse_End) (*export.Manifest, error) {
 	checkpoint := end.GetCheckpoint()
 	m := &export.Manifest{
 		Origin: e.begin.GetOrigin(), VerifierKey: checkpoint.GetVerifierKey(),
@@ -265,9 +281,11 @@ func (e *exporting) finish(ctx context.Context, end *heyanv1.ExportLogResponse_E
 	for _, c := range end.GetConsistency() {
 		m.Consistency = append(m.Consistency, export.Consistency{Size: c.GetSize(), Hashes: c.GetHashes()})
 	}
-	if err := e.writer.Commit(ctx, m); err != nil {
-		return err
-	}
+	return m, e.writer.Commit(ctx, m)
+}
+
+// tell says what was written.
+func (e *exporting) tell(m *export.Manifest) error {
 	for _, g := range m.Gaps {
 		e.note("not held: %s", gapText(g))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/dial"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/inspection"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/saved"
@@ -31,7 +32,7 @@ func logVerify(a *app) *cobra.Command {
 		Use:   "verify [PATH]",
 		Short: "Prove that the log is whole: on the server, or here on an export, file or directory",
 		Long: `Verify recomputes the Merkle tree from the records and compares it with what was signed. Without a path the server does
-it on its own log. PATH is what "log export" or "log list --save" wrote, or a log directory; which of them it is, is found
+it on its own log. PATH is what "log export", "log bundle" or "log list --save" wrote, or a log directory; which of them it is, is found
 out. Then nothing is called: the verifier key comes from --key, and should come from a safer place than the log.
 
 Findings are TAMPERED, MISSING or UNVERIFIABLE. Exit code 0 means whole: nothing was found. Of an export, "members" says
@@ -95,6 +96,8 @@ func (a *app) proveLog(ctx context.Context, p *proving) error {
 		return usageError("--receipt is for an export or a log directory", "to prove a receipt alone: heyan log receipt verify")
 	}
 	switch {
+	case p.dir != "" && inspection.Is(p.dir):
+		return a.proveBundle(ctx, p, kept)
 	case p.dir != "" && export.Is(p.dir):
 		return a.proveExport(ctx, p, kept)
 	case p.dir != "":

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -79,7 +80,7 @@ func (a *app) proveExport(ctx context.Context, p *proving, kept []keptFile) erro
 	if a.json() {
 		err = output.Value(a.Out, answer)
 	} else {
-		err = a.exportTable(answer)
+		err = exportTable(a.Out, answer)
 	}
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func exportProofOf(r *export.Report, origin string) *exportProof {
 	return p
 }
 
-func (a *app) exportTable(p *exportProof) error {
+func exportTable(out io.Writer, p *exportProof) error {
 	table := output.NewTable()
 	verdict := "whole"
 	if !p.Whole {
@@ -137,7 +138,7 @@ func (a *app) exportTable(p *exportProof) error {
 	if m := p.Manifest; m != nil {
 		said(table, m, p.Amended)
 	}
-	if _, err := table.WriteTo(a.Out); err != nil {
+	if _, err := table.WriteTo(out); err != nil {
 		return err
 	}
 	if len(p.Findings) == 0 {
@@ -154,8 +155,8 @@ func (a *app) exportTable(p *exportProof) error {
 	if p.More > 0 {
 		findings.Row("", "", "", "", "", fmt.Sprintf("and %d more", p.More))
 	}
-	fmt.Fprintln(a.Out)
-	_, err := findings.WriteTo(a.Out)
+	fmt.Fprintln(out)
+	_, err := findings.WriteTo(out)
 	return err
 }
 
