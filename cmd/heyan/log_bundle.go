@@ -29,9 +29,10 @@ type bundling struct {
 	filter                *heyanv1.LogFilter
 	checkpoints, receipts []string
 
-	facts inspection.Facts
-	dir   *disk.PendingDir
-	proof *exportProof
+	first, behind uint64 // indexes of the period; behind 0: the end
+	facts         inspection.Facts
+	dir           *disk.PendingDir
+	proof         *exportProof
 }
 
 func logBundle(a *app) *cobra.Command {
@@ -45,8 +46,9 @@ administration and approvals, security events, retention, operation status, samp
 log's key, and what verification said. Beside them lie the records as CSV and JSON Lines with what proves them, the
 newest checkpoint and those given by --checkpoint, and SHA256SUMS. README.txt says how to verify, in three commands.
 
-Without --since, --from and --to it is the whole log, and "log verify" proves that no record is left out. What it does
-not prove stands on the same page as what it does. The directory is there whole, flushed and verified, or not at all.
+Without --since, --from and --to it is the whole log. Either way "log verify" proves that no record between the first and
+the last is left out. What it does not prove stands on the same page as what it does. The directory is there whole,
+flushed and verified, or not at all.
 
 --key is the log's verifier key from a safer place, such as what heyan init printed; where the server's is another one,
 nothing is made. Exit code 1 with a bundle that was made means that it says: not whole.`,

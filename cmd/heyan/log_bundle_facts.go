@@ -52,8 +52,44 @@ func (b *bundling) ask(ctx context.Context, kept []keptFile) error {
 		for _, v := range verdict.GetFindings() {
 			f.Proof.ServerReport = append(f.Proof.ServerReport, fmt.Sprintf("%s: %s, index %d: %s", v.GetKind(), v.GetFile(), v.GetIndex(), v.GetText()))
 		}
+		if err := b.locate(ctx, log); err != nil {
+			return err
+		}
 		return b.readAccounts(ctx, conn)
 	})
+}
+
+// locate finds the records of the period, so that they can be exported without a filter: only of such an export it is
+// proven that no record is left out.
+func (b *bundling) locate(ctx context.Context, log heyanv1.LogServiceClient) error {
+	if b.filter.StartTime == nil && b.filter.EndTime == nil {
+		return nil
+	}
+	first, err := position(ctx, log, &heyanv1.ListLogEntriesRequest{Filter: b.filter, Limit: 1})
+	if err != nil {
+		return err
+	}
+	last, err := position(ctx, log, &heyanv1.ListLogEntriesRequest{Filter: b.filter, Last: 1})
+	if err != nil {
+		return err
+	}
+	if first == nil || last == nil {
+		return &exitError{exitNo, "the log holds nothing of this period: there is no bundle", "see what it holds: heyan log coverage"}
+	}
+	b.first, b.behind = first.GetIndex(), last.GetIndex()+1
+	return nil
+}
+
+// position is where the first record of a listing stands; nil where there is none.
+func position(ctx context.Context, log heyanv1.LogServiceClient, request *heyanv1.ListLogEntriesRequest) (*heyanv1.LogPosition, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := log.ListLogEntries(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	m, err := stream.Recv()
+	return m.GetPosition(), err
 }
 
 // compareKey takes the server's key, and compares it with the one that was given.
@@ -127,7 +163,7 @@ func (b *bundling) export(ctx context.Context, kept []keptFile) error {
 	if err != nil {
 		return err
 	}
-	second.request.StartIndex, second.request.EndIndex = m.Range.FromIndex, m.Range.ToIndex
+	second.request.EndIndex = m.Range.ToIndex // the log has grown
 	if _, err := second.write(ctx); err != nil {
 		return err
 	}
@@ -138,7 +174,7 @@ func (b *bundling) export(ctx context.Context, kept []keptFile) error {
 
 func (b *bundling) exporter(kept []keptFile, name string, format export.Format, lang export.Lang) (*exporting, error) {
 	e := &exporting{app: b.app, out: filepath.Join(b.dir.Path(), name), format: string(format), lang: string(lang), bom: format == export.CSV,
-		request: &heyanv1.ExportLogRequest{Filter: proto.CloneOf(b.filter)}}
+		request: &heyanv1.ExportLogRequest{StartIndex: b.first, EndIndex: b.behind}}
 	for _, note := range spread(b.evidence(kept, b.facts.Origin), maxAsked) {
 		c, err := claimed(note)
 		if err != nil {
@@ -161,15 +197,18 @@ func (b *bundling) take(m *export.Manifest) {
 	f := &b.facts
 	f.Requester, f.Region, f.Retention, f.Program = m.Requester, m.Region, m.RetentionStatement, "heyan "+buildVersion()
 	f.Size, f.Root, f.FirstIndex, f.EndIndex = m.Tree.Size, m.Tree.Root, m.Range.FromIndex, m.Range.ToIndex
-	f.Filter, f.Made = m.Filter.String(), b.Now()
+	f.Made = b.Now()
 	if t := b.filter.GetStartTime(); t != nil {
 		f.From = t.AsTime()
 	}
 	if t := b.filter.GetEndTime(); t != nil {
 		f.To = t.AsTime()
 	}
-	for _, g := range m.Gaps {
-		f.Gaps = append(f.Gaps, gapText(g))
+	if oldest := f.Coverage.GetOldestTime(); !f.From.IsZero() && oldest != nil && f.From.Before(oldest.AsTime()) {
+		f.Gaps = append(f.Gaps, when(b.filter.GetStartTime())+" — "+when(oldest))
+	}
+	if newest := f.Coverage.GetNewestTime(); !f.To.IsZero() && newest != nil && f.To.After(newest.AsTime()) {
+		f.Gaps = append(f.Gaps, when(newest)+" — "+when(b.filter.GetEndTime()))
 	}
 }
 
@@ -191,8 +230,8 @@ func (b *bundling) verify(ctx context.Context, kept []keptFile) error {
 	}
 	b.proof = exportProofOf(&report, key.Origin())
 	p := &b.facts.Proof
-	p.Whole, p.Rows, p.Members, p.Complete, p.Gapless = report.Whole(), report.Rows, report.Members, report.Complete, report.Gapless
-	p.Filtered, p.Anchored, p.Given = b.facts.Filter != "", report.Anchors, report.Given
+	p.Whole, p.Rows, p.Members, p.Complete = report.Whole(), report.Rows, report.Members, report.Complete
+	p.Anchored, p.Given = report.Anchors, report.Given
 	for _, finding := range report.Findings {
 		p.Findings = append(p.Findings, finding.String())
 	}

@@ -62,7 +62,6 @@ type Facts struct {
 	Origin    string
 	Program   string
 	From, To  time.Time // asked for; zero: open
-	Filter    string    // asked for; empty: everything
 
 	Key         string // verifier key
 	Fingerprint string // SHA-256 of [KeyFile], hexadecimal
@@ -87,8 +86,6 @@ type Proof struct {
 	Rows         uint64
 	Members      bool
 	Complete     bool // no record of the range is left out
-	Gapless      bool // none between the first row and the last
-	Filtered     bool
 	Anchored     int
 	Given        int
 	Findings     []string

@@ -187,9 +187,10 @@ func TestWords(t *testing.T) {
 // TestVerdicts: the page says what is proven and what is not, in words.
 func TestVerdicts(t *testing.T) {
 	f := small(t)
-	f.Proof = Proof{Members: true, Gapless: true, Given: 3, Anchored: 2, Findings: []string{"TAMPERED: row 7"}, ServerReport: []string{"MISSING: wal-2"}}
+	f.From = noon
+	f.Proof = Proof{Members: true, Given: 3, Anchored: 2, Findings: []string{"TAMPERED: row 7"}, ServerReport: []string{"MISSING: wal-2"}}
 	page := pageOf(t, f, English)
-	for _, said := range []string{"The export is NOT whole", "Every row is proven", "nothing is left out between", "Of 3 pieces of outside evidence", "2 agree",
+	for _, said := range []string{"The export is NOT whole", "Every row is proven", "It is NOT proven that nothing is left out", "The range was found by the server", "Of 3 pieces of outside evidence", "2 agree",
 		"The server says of its log: NOT whole", "TAMPERED: row 7", "MISSING: wal-2", `class="verdict broken"`} {
 		if !strings.Contains(page, said) {
 			t.Errorf("the page does not say %q", said)

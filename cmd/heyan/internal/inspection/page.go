@@ -109,9 +109,6 @@ func (b builder) cover() table {
 		{b.say("c.checkpoint"), count(b.Size)}, {b.say("c.root"), hex.EncodeToString(b.Root)},
 		{b.say("c.key"), b.Key}, {b.say("c.program"), b.Program},
 	}}
-	if b.Filter != "" {
-		t.Rows = append(t.Rows, []string{b.say("c.filter"), b.Filter})
-	}
 	return t
 }
 
@@ -122,17 +119,17 @@ func (b builder) verified() []string {
 	if p.Members {
 		all[0] = b.say("v.members")
 	}
-	switch {
-	case p.Complete:
+	if p.Complete {
 		all[1] = b.say("v.complete")
-	case p.Gapless:
-		all[1] = b.say("v.gapless")
 	}
 	if p.Given > 0 {
 		all[2] = b.say("v.anchored", p.Given, p.Anchored)
 	}
 	if p.ServerWhole {
 		all[3] = b.say("v.server", count(p.ServerCount))
+	}
+	if !b.From.IsZero() || !b.To.IsZero() {
+		all = slices.Insert(all, 2, b.say("v.period"))
 	}
 	return all
 }
