@@ -349,6 +349,9 @@ func (r *Reader) wait() (size uint64, changed <-chan struct{}) {
 	return r.size, r.changed
 }
 
+// errNoCheckpoint is a damaged log, of which a reader found no signed checkpoint that its tree agrees with.
+var errNoCheckpoint = errors.New("netlog: no checkpoint fits what could be read; Verify says what is damaged")
+
 // Proof returns the C2SP tlog-proof of a record in the tree of the latest checkpoint, [ErrNotFound] or [ErrPurged].
 func (r *Reader) Proof(_ context.Context, index uint64) ([]byte, error) {
 	h := r.snapshot().head
@@ -357,6 +360,9 @@ func (r *Reader) Proof(_ context.Context, index uint64) ([]byte, error) {
 	}
 	if err := r.purged(index); err != nil {
 		return nil, err
+	}
+	if h.checkpoint == nil {
+		return nil, errNoCheckpoint
 	}
 	p, err := tree.Prove(index, h.size, h.root, h.checkpoint, r)
 	if err != nil {

@@ -149,6 +149,7 @@ func (r *Reader) verifyOnce(ctx context.Context, outside []Evidence) (Report, er
 		return v.report, err
 	}
 	for more := true; more; {
+		v.rejoin()
 		if err := v.verifySealed(); err != nil {
 			return v.report, err
 		}
@@ -166,6 +167,14 @@ func (r *Reader) verifyOnce(ctx context.Context, outside []Evidence) (Report, er
 	return v.report, nil
 }
 
+// rejoin goes back to the end of the segments, where the files that begin among their records turned out to be gone: what
+// they held is verified already.
+func (v *verification) rejoin() {
+	if v.next < v.sealed {
+		v.next, v.frontier, v.sound = v.sealed, v.footing, v.footed
+	}
+}
+
 // verifyWAL verifies the write-ahead files behind the sealed records. more is true where one has been sealed meanwhile, and
 // is gone.
 func (v *verification) verifyWAL() (more bool, err error) {
@@ -181,6 +190,9 @@ func (v *verification) verifyWAL() (more bool, err error) {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errGap) {
 			if sealed, err := v.sealedSince(); err != nil || sealed {
 				return sealed, err
+			}
+			if now, _, err := v.r.uncovered(); err != nil || !slices.Equal(now, names) {
+				return true, err // of segments that were verified before the reader knew them
 			}
 		}
 		switch {
@@ -236,6 +248,8 @@ type verification struct {
 	targets  []*target
 	known    uint64               // records before it were counted
 	sealed   uint64               // where the segments end that were verified
+	footing  tree.Frontier        // the tree there
+	footed   bool                 // and whether that is sound
 	entered  bool                 // a write-ahead file was begun
 	again    tree.Hash            // root at sealed, where records before it stand in a write-ahead file, too
 	bySize   map[uint64][]*target // by the sizes of the tree at which they say something
@@ -335,7 +349,13 @@ func (v *verification) enter(h wal.Header) bool {
 	}
 	if h.First < v.next && !v.entered && v.next == v.sealed {
 		// The first file may begin among the sealed records. They are verified here once more, and must be the same.
-		if f, err := tree.Load(h.First, v.r); err == nil {
+		f, err := tree.Load(h.First, v.r)
+		if err != nil && v.sound {
+			// Where the segment is damaged in which it begins, it is taken up where the segments end.
+			v.entered = true
+			return true
+		}
+		if err == nil {
 			v.again, v.next, v.frontier = v.frontier.Root(), h.First, f
 		}
 	}
@@ -395,9 +415,12 @@ func (v *verification) batch(b *wal.Batch) error {
 		return nil
 	}
 	before := len(v.report.Findings)
-	for i, leaf := range b.Leaves {
+	if b.Size <= v.next {
+		return nil // of sealed records
+	}
+	for i, leaf := range b.Leaves[max(b.First, v.next)-b.First:] {
 		if _, err := record.Parse(leaf); err != nil {
-			index := b.First + uint64(i)
+			index := max(b.First, v.next) + uint64(i)
 			v.find(Unverifiable, index, index+1, b.Offset, "not a record that this version can read")
 		}
 		v.stored = v.frontier.Append(tree.LeafHash(leaf), v.stored[:0])

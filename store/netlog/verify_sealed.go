@@ -31,7 +31,7 @@ func (v *verification) verifySealed() error {
 		}
 		v.report.Files++
 		v.report.Segments++
-		v.sealed = v.next
+		v.sealed, v.footing, v.footed = v.next, v.frontier, v.sound
 	}
 	v.file = ""
 	return nil
