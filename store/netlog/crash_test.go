@@ -1,6 +1,7 @@
 package netlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -8,8 +9,11 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/heyan-project/heyan/store/netlog/disk/disktest"
@@ -54,54 +58,141 @@ func TestCrashImages(t *testing.T) {
 			acks = append(acks, ack{fsys.Len(), size})
 		}
 		closeLog(t, l)
-		ops := fsys.Ops()
 		tears := 2
 		if *long {
 			tears = 0
 		}
-		images, cuts := 0, 0
-		for n := acks[0].ops; n <= len(ops); n++ {
+		var cuts atomic.Int64
+		images := crashes(t, opt.Dir, fsys.Ops(), acks[0].ops, tears, func(n int, dir string) error {
 			acknowledged := 0
 			for _, a := range acks {
 				if a.ops <= n {
 					acknowledged = a.size
 				}
 			}
-			for image := range disktest.Crash(ops[:n], tears) {
-				images++
-				dir := t.TempDir()
-				if err := image.Restore(opt.Dir, dir); err != nil {
-					t.Fatal(err)
-				}
-				if recovers(t, opt, dir, acknowledged, size) {
-					cuts++
-				}
-				os.RemoveAll(dir)
+			cut, err := recovers(opt, dir, acknowledged, size)
+			if cut {
+				cuts.Add(1)
 			}
-		}
-		t.Logf("%d images, %d torn tails", images, cuts)
-		if images < 100 || cuts < 15 {
-			t.Errorf("only %d images, %d torn tails", images, cuts)
+			return err
+		})
+		t.Logf("%d crash images, %d torn tails", images, cuts.Load())
+		if images < 80 || cuts.Load() < 15 {
+			t.Errorf("only %d images, %d torn tails", images, cuts.Load())
 		}
 	})
 }
 
-// recovers opens a crash image and tells whether a torn tail was cut.
-func recovers(t *testing.T, opt Options, dir string, acknowledged, appended int) bool {
+// crashes calls try with every state of the disk that a crash after operation n or later of ops could leave, each in a
+// directory of its own, and returns how many there were. Equal states that promise the same are tried once.
+func crashes(t *testing.T, root string, ops []disktest.Op, from, tears int, try func(n int, dir string) error) (images int) {
 	t.Helper()
+	type state struct {
+		n     int
+		image disktest.Image
+	}
+	states, base := make(chan state), t.TempDir()
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for s := range states {
+				dir, err := os.MkdirTemp(base, "")
+				if err == nil {
+					err = s.image.Restore(root, dir)
+				}
+				if err == nil {
+					err = try(s.n, dir)
+				}
+				if err != nil {
+					t.Errorf("after %d of %d operations: %v", s.n-from, len(ops)-from, err)
+				}
+				os.RemoveAll(dir)
+			}
+		})
+	}
+	seen := map[[32]byte]int{}
+	for n := from; n <= len(ops) && !t.Failed(); n++ {
+		for image := range disktest.Crash(ops[:n], tears) {
+			// The later one was promised at least as much.
+			if sum := image.Sum(); seen[sum] != n {
+				if _, again := seen[sum]; !again {
+					images++
+				}
+				seen[sum] = n
+				states <- state{n, image}
+			}
+		}
+	}
+	close(states)
+	workers.Wait()
+	return images
+}
+
+// recovers opens a crash image, goes on with it, and tells whether a torn tail was cut.
+func recovers(opt Options, dir string, acknowledged, appended int) (cut bool, err error) {
 	opt.Dir, opt.FS = dir, disktest.NoSync()
 	l, rec, err := Open(opt)
 	if err != nil {
-		t.Fatalf("with %d acknowledged: %v", acknowledged, err)
+		return false, fmt.Errorf("with %d acknowledged: %w", acknowledged, err)
 	}
 	defer l.Close()
-	if int(rec.Size) < acknowledged || int(rec.Size) > appended {
-		t.Fatalf("%d records after recovery, %d acknowledged, %d appended", rec.Size, acknowledged, appended)
+	size := int(rec.Size)
+	if size < acknowledged || size > appended {
+		return false, fmt.Errorf("%d records after recovery, %d acknowledged, %d appended", size, acknowledged, appended)
 	}
-	holds(t, l, int(rec.Size))
-	add(t, l, int(rec.Size))
-	holds(t, l, int(rec.Size)+1)
-	return rec.CutBytes > 0
+	if err := wrong(l, size); err != nil {
+		return false, err
+	}
+	ticket, err := l.Append(leaf(size))
+	if err == nil {
+		err = ticket.Wait(context.Background())
+	}
+	return rec.CutBytes > 0, errors.Join(err, wrong(l, size+1))
+}
+
+// wrong is what is wrong with a log of so many records. It asks for three receipts, where [holds] asks for every one.
+func wrong(r reader, size int) error {
+	next := uint64(0)
+	err := r.Read(context.Background(), 0, uint64(size)+5, func(index uint64, b []byte) error {
+		if index != next || index > 0 && !bytes.Equal(b, leaf(int(index))) {
+			return fmt.Errorf("record %d differs", index)
+		}
+		next++
+		return nil
+	})
+	if err == nil && (next != uint64(size) || r.Size() != next) {
+		err = fmt.Errorf("%d records read, size %d, want %d", next, r.Size(), size)
+	}
+	for _, index := range []int{0, size / 2, size - 1} {
+		if err == nil {
+			err = misproven(r, uint64(index))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	report, err := r.Verify(context.Background())
+	if err == nil && (!report.Whole() || report.Verified != uint64(size)) {
+		err = errors.New(report.String())
+	}
+	return err
+}
+
+// misproven is what is wrong with the receipt of a record.
+func misproven(r reader, index uint64) error {
+	b, err := r.Get(context.Background(), index)
+	if err != nil {
+		return err
+	}
+	proof, err := r.Proof(context.Background(), index)
+	if err != nil {
+		return err
+	}
+	parsed, _, err := proven(b, proof, r.Key())
+	if err == nil && parsed.Index != index {
+		err = fmt.Errorf("receipt of %d is of %d", index, parsed.Index)
+	}
+	return err
 }
 
 // TestCrashDuringCreate: either there is no log, or there is a whole one.

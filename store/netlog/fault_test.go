@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -293,7 +294,7 @@ func must(t *testing.T, err error) {
 func TestMain(m *testing.M) {
 	switch os.Getenv("NETLOG_TEST_CHILD") {
 	case "append":
-		child(os.Getenv("NETLOG_TEST_DIR"))
+		child(os.Getenv("NETLOG_TEST_DIR"), os.Getenv("NETLOG_TEST_FIRST"))
 	case "lock":
 		_, _, err := Open(options(os.Getenv("NETLOG_TEST_DIR")))
 		fmt.Println(errors.Is(err, disk.ErrLocked))
@@ -302,71 +303,119 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// child appends from several goroutines and prints each index once it is acknowledged.
-func child(dir string) {
+// child appends from several goroutines, while it seals what is there, and prints each record's index and number once it
+// is acknowledged. The first number is the argument.
+func child(dir, first string) {
 	opt := options(dir)
-	opt.FileSize = 64 << 10
+	opt.FileSize, opt.SegmentRecords = 64<<10, 512
 	l, _, err := Open(opt)
 	if err != nil {
 		fmt.Println("open:", err)
 		os.Exit(1)
 	}
-	acks := make(chan uint64)
+	begin, err := strconv.ParseInt(first, 10, 64)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	var next atomic.Int64
+	next.Store(begin)
+	type ack struct {
+		index uint64
+		n     int64
+	}
+	acks := make(chan ack)
 	for range 8 {
 		go func() {
 			for {
-				ticket, err := l.Append(leaf(1))
+				n := next.Add(1)
+				ticket, err := l.Append(leaf(int(n)))
 				if err != nil || ticket.Wait(context.Background()) != nil {
 					os.Exit(2)
 				}
-				acks <- ticket.Index()
+				acks <- ack{ticket.Index(), n}
 			}
 		}()
 	}
-	for index := range acks {
-		fmt.Println(index)
+	go func() {
+		for l.Seal(context.Background()) == nil {
+			time.Sleep(3 * time.Millisecond)
+		}
+		os.Exit(3)
+	}()
+	for a := range acks {
+		fmt.Println(a.index, a.n)
 	}
 }
 
-// TestKill kills a process that appends, several times over: what it had acknowledged to this one is there.
+// TestKill kills a process that appends and seals, several times over: what it had acknowledged to this one is there,
+// byte for byte, and the log verifies.
 func TestKill(t *testing.T) {
 	opt := options(filepath.Join(t.TempDir(), "log"))
+	opt.SegmentRecords = 512
 	closeLog(t, create(t, opt))
 	rounds := 4
 	if *long {
-		rounds = 100
+		rounds = 500
 	}
-	highest := uint64(0)
+	acknowledged, numbers, from, known := map[uint64]int{}, 0, uint64(0), 0
 	for round := range rounds {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "NETLOG_TEST_CHILD=append", "NETLOG_TEST_DIR="+opt.Dir)
+		cmd.Env = append(os.Environ(), "NETLOG_TEST_CHILD=append", "NETLOG_TEST_DIR="+opt.Dir, "NETLOG_TEST_FIRST="+strconv.Itoa(numbers))
 		out, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())
 		lines := bufio.NewScanner(out)
 		for n := 0; lines.Scan(); n++ {
 			var index uint64
-			if _, err := fmt.Sscan(lines.Text(), &index); err != nil {
+			var number int
+			if _, err := fmt.Sscan(lines.Text(), &index, &number); err != nil {
+				if n > 200+(97*round)%800 {
+					break // the line that the kill cut
+				}
 				t.Fatal(lines.Text())
 			}
-			highest = max(highest, index)
-			if n == 300+97*round {
+			if have, again := acknowledged[index]; again {
+				t.Fatalf("round %d: record %d is %d and %d", round, index, have, number)
+			}
+			acknowledged[index], numbers = number, max(numbers, number)
+			if n == 200+(97*round)%800 {
 				must(t, cmd.Process.Kill())
 			}
 		}
-		_ = cmd.Wait() // "signal: killed"
+		_ = cmd.Wait()  // "signal: killed"
+		numbers += 1000 // that were on their way
 		l, rec := open(t, opt)
-		if rec.Size <= highest {
-			t.Fatalf("round %d: %d was acknowledged, %d records are left", round, highest, rec.Size)
+		all := round%25 == 0 || round == rounds-1 // else, the round's own
+		if all {
+			from, known = 0, 0
 		}
-		if report, err := l.Verify(t.Context()); err != nil || !report.Whole() || report.Verified != rec.Size {
-			t.Fatalf("round %d: %v\n%v", round, report, err)
+		found := known
+		must(t, l.Read(t.Context(), from, rec.Size, func(index uint64, b []byte) error {
+			if n, there := acknowledged[index]; !there {
+				return nil
+			} else if !bytes.Equal(b, leaf(n)) {
+				return fmt.Errorf("record %d is not the one that was acknowledged", index)
+			}
+			found++
+			return nil
+		}))
+		if found != len(acknowledged) {
+			t.Fatalf("round %d: %d acknowledged, %d of them are left", round, len(acknowledged), found)
+		}
+		from, known = rec.Size, found
+		if all || round%5 == 0 {
+			if report, err := l.Verify(t.Context()); err != nil || !report.Whole() || report.Verified != rec.Size {
+				t.Fatalf("round %d: %v\n%v", round, report, err)
+			}
 		}
 		closeLog(t, l)
 	}
-	if highest < uint64(rounds)*300 {
-		t.Errorf("only %d acknowledged", highest)
+	l, _ := open(t, opt)
+	if len(acknowledged) < rounds*200 || l.sealedEnd() == 0 {
+		t.Errorf("only %d acknowledged, %d sealed", len(acknowledged), l.sealedEnd())
 	}
+	t.Logf("%d kills, %d records acknowledged, %d sealed", rounds, len(acknowledged), l.sealedEnd())
 }
 
 func TestSecondProcessIsLockedOut(t *testing.T) {

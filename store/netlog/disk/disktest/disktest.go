@@ -8,6 +8,7 @@ package disktest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"iter"
@@ -181,6 +182,17 @@ func (i Image) Restore(root, dir string) error {
 		}
 	}
 	return nil
+}
+
+// Sum names the image's content: images with the same sum are the same state.
+func (i Image) Sum() (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(i)) {
+		fmt.Fprintf(h, "%q %d ", name, len(i[name]))
+		h.Write(i[name])
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // node is a file's content: what is durable, and what was written since, to the bytes [from, to).
