@@ -150,6 +150,7 @@ func (s *Server) clockStep(c *clockWatch) error {
 	if moved == 0 {
 		return nil
 	}
+	s.noteStep(s.now())
 	_, err := s.journal.System(record.SystemClockStepped, func(r *record.Record) {
 		r.Severity = record.Warning
 		r.Change = &record.Change{Diff: "moved=" + moved.Round(time.Millisecond).String()}

@@ -34,6 +34,7 @@ var beside = []record.Event{
 	record.VerificationLost, record.StoreRollbackAccepted,
 	record.ClientSuspended, record.ClientResumed, record.ApprovalRequested, record.ConsentTombstoned, record.LogFollowed,
 	record.DatasetRewritten, record.LogSealed, record.DiskWatermarkReached, record.DiskWatermarkCleared,
+	record.RetentionRefused, record.HoldAssessed,
 }
 
 // elsewhere are events of programs around the server (of first starts and refused configurations), and of methods
@@ -62,6 +63,7 @@ func TestEvents(t *testing.T) {
 		room.Store(free)
 		w.LookAtSpace()
 	}
+	w.kept(t)
 	seen := map[record.Event]bool{}
 	for _, r := range w.Records(0) {
 		seen[r.Event] = true
@@ -93,6 +95,23 @@ func (w *world) sealed(t *testing.T) {
 	last := w.Records(w.Log.Size() - 1)[0]
 	if last.Event != record.LogSealed || !strings.HasPrefix(last.Object.ID, "0-") || !strings.HasPrefix(last.Change.After, "sha256:") {
 		t.Errorf("the record of a sealing is %+v", last)
+	}
+}
+
+// kept asks what a hold would cost, and to keep less than the law asks for.
+func (w *world) kept(t *testing.T) {
+	t.Helper()
+	compliance := heyanv1.NewComplianceServiceClient(w.security)
+	hold := &heyanv1.Hold{Id: "court-17", Cause: heyanv1.Hold_CAUSE_COURT, Reference: "17", LogRange: &heyanv1.Hold_LogRange{}}
+	judged, err := compliance.CreateHold(t.Context(), &heyanv1.CreateHoldRequest{Hold: hold, ValidateOnly: true})
+	must(t, err)
+	if judged.GetCost().GetSegments() != 1 {
+		t.Errorf("a hold on the whole log costs %v", judged.GetCost())
+	}
+	_, err = compliance.UpdateRetentionPolicy(t.Context(), &heyanv1.UpdateRetentionPolicyRequest{
+		RetentionPolicy: &heyanv1.RetentionPolicy{Log: &heyanv1.LogPeriod{Period: "P5M"}}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"log"}}})
+	if refusal(err) != "FailedPrecondition RETENTION_BELOW_FLOOR" {
+		t.Errorf("five months: %v", err)
 	}
 }
 

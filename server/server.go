@@ -53,12 +53,14 @@ import (
 	"github.com/heyan-project/heyan/server/authn"
 	"github.com/heyan-project/heyan/server/codec"
 	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/server/retain"
 	"github.com/heyan-project/heyan/server/telemetry"
 	"github.com/heyan-project/heyan/server/transport"
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/retention"
 	"github.com/heyan-project/heyan/store/netlog/space"
 	"github.com/heyan-project/heyan/store/netlog/totals"
 	"github.com/heyan-project/heyan/verifier"
@@ -120,7 +122,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 
 	Production    bool
-	Region        string // where the data lies: stated in exports of the log
+	Region        string           // where the data lies: stated in exports of the log
+	Retention     retention.Policy // how long the log is kept, by the configuration; zero = six months and the default grace
 	Reflection    bool
 	RatePerSecond int             // of a client that has none of its own; 0 = no limit
 	Streams       int             // calls at once on one connection
@@ -164,6 +167,9 @@ type Server struct {
 	sources       *sources // nil where there are trusted proxies
 	failures      sparing
 	credentials   *transport.Credentials
+	keeper        *retain.Keeper
+	newest        time.Time                 // of the log's records before this start
+	stepped       atomic.Pointer[time.Time] // when the clock was last moved; nil = not since the start
 	health        *health.Server
 	grpc          *grpc.Server
 	admin         *api.Admin
@@ -214,6 +220,9 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.strangers, s.budgets = journal.NewStrangers(s.journal), journal.NewBudgets(s.journal)
 	s.totals = totals.NewKeeper(c.Log, s.writeTotals)
 	s.authenticator = authn.New(c.Directory.Now, c.Keys, c.Now, s.lockCredential)
+	if err := s.keep(ctx); err != nil {
+		return nil, err
+	}
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -268,7 +277,7 @@ func (s *Server) options() []grpc.ServerOption {
 // register adds every service.
 func (s *Server) register() {
 	d := &api.Deps{
-		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.log, Journal: s.journal, Keys: s.Keys, Rules: s.Rules,
+		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.log, Keeper: s.keeper, Journal: s.journal, Keys: s.Keys, Rules: s.Rules,
 		Catalogue: s.Catalogue, Now: s.now, Random: s.Random, CloseSessions: s.closeSessions, LastUsed: s.authenticator.LastUsed, Production: s.Production,
 		Region: s.Region, CountLog: s.countForExport,
 	}

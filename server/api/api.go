@@ -25,6 +25,7 @@ import (
 
 	"github.com/heyan-project/heyan/server/authn"
 	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/server/retain"
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/store/netlog"
@@ -44,6 +45,7 @@ type Deps struct {
 	Store     store.Store
 	Directory *directory.Directory
 	Log       *netlog.Log
+	Keeper    *retain.Keeper
 	Journal   *journal.Journal
 	Keys      *digest.Keyring
 	Rules     *field.Rules

@@ -15,7 +15,8 @@ import (
 	"github.com/heyan-project/heyan/verifier/policy"
 )
 
-// Compliance is the ComplianceService: two-person acts (approvals.go) and policies.
+// Compliance is the ComplianceService: two-person acts (approvals.go), policies (here), retention (retention.go) and holds
+// (holds.go).
 type Compliance struct {
 	heyanv1.UnimplementedComplianceServiceServer
 	d *Deps

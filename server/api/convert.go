@@ -10,6 +10,7 @@ import (
 	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/policy"
 	"github.com/heyan-project/heyan/verifier/product"
+	"github.com/heyan-project/heyan/verifier/retention"
 	"github.com/heyan-project/heyan/verifier/role"
 )
 
@@ -56,6 +57,8 @@ var (
 	credentialKindEnum  = enum[account.Kind, heyanv1.Credential_Kind]{heyanv1.Credential_KIND_API_KEY}
 	credentialStateEnum = enum[account.CredentialState, heyanv1.Credential_State]{heyanv1.Credential_STATE_EXPIRED}
 	datasetStateEnum    = enum[dataset.State, heyanv1.Dataset_State]{heyanv1.Dataset_STATE_REPLACED}
+	holdCauseEnum       = enum[retention.Cause, heyanv1.Hold_Cause]{heyanv1.Hold_CAUSE_DISPUTE}
+	holdStateEnum       = enum[retention.State, heyanv1.Hold_State]{heyanv1.Hold_STATE_ENDED}
 	materialChangeEnum  = enum[policy.MaterialChange, heyanv1.MaterialChange]{heyanv1.MaterialChange_MATERIAL_CHANGE_HIGH_RISK}
 	// Deleted is nobody's to see and has no public number.
 	verificationStateEnum = enum[ledger.State, heyanv1.Verification_State]{heyanv1.Verification_STATE_RESTRICTED}

@@ -15,6 +15,7 @@ import (
 	"github.com/heyan-project/heyan/verifier/ledger"
 	"github.com/heyan-project/heyan/verifier/policy"
 	"github.com/heyan-project/heyan/verifier/product"
+	"github.com/heyan-project/heyan/verifier/retention"
 	"github.com/heyan-project/heyan/verifier/role"
 )
 
@@ -105,6 +106,11 @@ func TestEveryEnumMapsBothWays(t *testing.T) {
 		heyanv1.Verification_STATE_ACTIVE: ledger.Active, heyanv1.Verification_STATE_PENDING: ledger.Pending,
 		heyanv1.Verification_STATE_DISPUTED: ledger.Disputed, heyanv1.Verification_STATE_SUPERSEDED: ledger.Superseded,
 		heyanv1.Verification_STATE_RESTRICTED: ledger.Restricted})
+	holds(t, holdCauseEnum, map[heyanv1.Hold_Cause]retention.Cause{
+		heyanv1.Hold_CAUSE_COURT: retention.Court, heyanv1.Hold_CAUSE_AUTHORITY: retention.Authority,
+		heyanv1.Hold_CAUSE_FINANCE_AUDIT: retention.FinanceAudit, heyanv1.Hold_CAUSE_DISPUTE: retention.Dispute})
+	holds(t, holdStateEnum, map[heyanv1.Hold_State]retention.State{
+		heyanv1.Hold_STATE_ACTIVE: retention.Active, heyanv1.Hold_STATE_RELEASED: retention.Released, heyanv1.Hold_STATE_ENDED: retention.Ended})
 	holds(t, materialChangeEnum, map[heyanv1.MaterialChange]policy.MaterialChange{
 		heyanv1.MaterialChange_MATERIAL_CHANGE_SERVICE_MODEL: policy.ServiceModel, heyanv1.MaterialChange_MATERIAL_CHANGE_ORGANISATION: policy.Organisation,
 		heyanv1.MaterialChange_MATERIAL_CHANGE_RECIPIENTS: policy.Recipients, heyanv1.MaterialChange_MATERIAL_CHANGE_RIGHTS: policy.Rights,

@@ -17,7 +17,8 @@ import (
 	"github.com/heyan-project/heyan/verifier/workday"
 )
 
-// Log is the LogService: listing and following (log_list.go), and what the log says of itself.
+// Log is the LogService: listing and following (log_list.go), exporting (log_export.go), its segments (log_segments.go), and
+// what the log says of itself.
 type Log struct {
 	heyanv1.UnimplementedLogServiceServer
 	d *Deps
@@ -170,10 +171,6 @@ func (l *Log) GetCheckpoint(ctx context.Context, req *heyanv1.GetCheckpointReque
 	return nil, notFound()
 }
 
-// retention is what GetLogCoverage states.
-const retention = "Records are kept for not less than six calendar months (Cybersecurity Law art. 23(3), on file). " +
-	"This version of Heyan removes no records."
-
 // GetLogCoverage judges whether the log covers what has to be covered today. An origin that cannot be read here is
 // missing, and the days that only it covered are a shortfall.
 func (l *Log) GetLogCoverage(ctx context.Context, _ *heyanv1.GetLogCoverageRequest) (*heyanv1.LogCoverage, error) {
@@ -185,8 +182,20 @@ func (l *Log) GetLogCoverage(ctx context.Context, _ *heyanv1.GetLogCoverageReque
 	if err != nil {
 		return nil, unreadable(ctx, err)
 	}
+	statement, err := l.d.retentionStatement(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := l.d.Keeper.Plan(ctx, l.d.Log.Segments())
+	if err != nil {
+		return nil, storeFault(err)
+	}
 	coverage := &heyanv1.LogCoverage{
-		OldestTime: stamp(held.Oldest), NewestTime: stamp(held.Newest), Records: held.Size - held.First, RetentionStatement: retention,
+		OldestTime: stamp(held.Oldest), NewestTime: stamp(held.Newest), Records: held.Size - held.First, RetentionStatement: statement,
+		NextPurge: nextPurge(plan),
+	}
+	if held.First > 0 {
+		coverage.Gaps = []*heyanv1.LogGap{{EndIndex: held.First, Reason: gapPurged}}
 	}
 	today := workday.DateOf(l.d.Now())
 	required := workday.RequiredFrom(today)

@@ -60,6 +60,10 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 	if err != nil {
 		return err
 	}
+	statement, err := l.d.retentionStatement(ctx)
+	if err != nil {
+		return err
+	}
 	size := l.d.Log.Size()
 	filter, comparable := query.totals()
 	if comparable {
@@ -89,7 +93,7 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 		return unreadable(ctx, err)
 	}
 	last := &heyanv1.ExportLogResponse_End{
-		Count: e.count, Checkpoint: head, RetentionStatement: retention, Requester: journal.From(ctx).Principal.ID,
+		Count: e.count, Checkpoint: head, RetentionStatement: statement, Requester: journal.From(ctx).Principal.ID,
 		Region: l.d.Region, MakeTime: stamp(l.d.Now()),
 	}
 	last.Gaps, last.OutsideCoverage = gaps(req, query, held, size)

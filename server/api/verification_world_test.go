@@ -19,11 +19,13 @@ import (
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/authn"
 	"github.com/heyan-project/heyan/server/journal"
+	"github.com/heyan-project/heyan/server/retain"
 	"github.com/heyan-project/heyan/server/rpcerr"
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/store/embedded"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	logkeep "github.com/heyan-project/heyan/store/netlog/retention"
 	"github.com/heyan-project/heyan/store/netlog/totals"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/account"
@@ -54,6 +56,7 @@ type world struct {
 	t      testing.TB
 	store  *embedded.Store
 	script *script
+	dates  logkeep.Clock
 
 	mu  sync.Mutex
 	now time.Time
@@ -91,7 +94,7 @@ func (s *script) during(hook func(*source.Query)) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, now: start, script: &script{}}
+	w := &world{t: t, now: start, script: &script{}, dates: logkeep.Clock{Synchronised: true}}
 	clock := func() time.Time {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -116,7 +119,7 @@ func newWorld(t testing.TB) *world {
 	}
 	routes["card2"] = []source.Source{&script{recipient: "bank-network"}}
 	w.Deps = &Deps{
-		Store: w.store, Directory: dir, Log: log, Keys: keys, Catalogue: catalogue, Now: clock, Random: rand.Reader,
+		Store: w.store, Directory: dir, Log: log, Keeper: retain.New(w.store, logkeep.Default(), func() logkeep.Clock { return w.dates }, clock), Keys: keys, Catalogue: catalogue, Now: clock, Random: rand.Reader,
 		Journal:       journal.New(log, clock, func() record.Clock { return record.Clock{} }, journal.Hooks{}),
 		CloseSessions: func(authn.Kind, string) {}, LastUsed: func(string) time.Time { return time.Time{} },
 		Region: "cn-shanghai",

@@ -852,6 +852,253 @@ func (x *VerifyLogResponse) GetAnchored() uint32 {
 	return 0
 }
 
+// Which segments.
+type ListLogSegmentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most this many, 1–1000; 0 = 100.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLogSegmentsRequest) Reset() {
+	*x = ListLogSegmentsRequest{}
+	mi := &file_heyan_v1_log_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLogSegmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLogSegmentsRequest) ProtoMessage() {}
+
+func (x *ListLogSegmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLogSegmentsRequest.ProtoReflect.Descriptor instead.
+func (*ListLogSegmentsRequest) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListLogSegmentsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListLogSegmentsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// A page.
+type ListLogSegmentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the oldest. The last one of the last page is the live part, if it has records.
+	Segments []*LogSegment `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLogSegmentsResponse) Reset() {
+	*x = ListLogSegmentsResponse{}
+	mi := &file_heyan_v1_log_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLogSegmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLogSegmentsResponse) ProtoMessage() {}
+
+func (x *ListLogSegmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLogSegmentsResponse.ProtoReflect.Descriptor instead.
+func (*ListLogSegmentsResponse) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListLogSegmentsResponse) GetSegments() []*LogSegment {
+	if x != nil {
+		return x.Segments
+	}
+	return nil
+}
+
+func (x *ListLogSegmentsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// A part of a log. A sealed one is a file that never changes.
+type LogSegment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First record.
+	FirstIndex uint64 `protobuf:"varint,1,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
+	// Index after the last one.
+	EndIndex uint64 `protobuf:"varint,2,opt,name=end_index,json=endIndex,proto3" json:"end_index,omitempty"`
+	// On disk; 0 for the live part.
+	Bytes int64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Of the file. Empty for the live part.
+	Sha256 []byte `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Root of the tree at end_index.
+	Root []byte `protobuf:"bytes,5,opt,name=root,proto3" json:"root,omitempty"`
+	// Oldest record in it.
+	OldestTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=oldest_time,json=oldestTime,proto3" json:"oldest_time,omitempty"`
+	// Newest record in it.
+	LatestTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=latest_time,json=latestTime,proto3" json:"latest_time,omitempty"`
+	// Where it lies, e.g. "cn-shanghai"; empty where that is not known.
+	Region string `protobuf:"bytes,8,opt,name=region,proto3" json:"region,omitempty"`
+	// When its time is over, holds and clock left aside. Not set for the live part.
+	PurgeableFrom *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=purgeable_from,json=purgeableFrom,proto3" json:"purgeable_from,omitempty"`
+	// What keeps it: NOT_YET, its time is not over; HELD, by a hold; CLOCK_UNTRUSTED, no date can be judged now; BEHIND, an
+	// older one stays; LIVE, it is not sealed. Empty: it may go.
+	KeptBy string `protobuf:"bytes,10,opt,name=kept_by,json=keptBy,proto3" json:"kept_by,omitempty"`
+	// The hold that keeps it, with HELD.
+	Hold          string `protobuf:"bytes,11,opt,name=hold,proto3" json:"hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogSegment) Reset() {
+	*x = LogSegment{}
+	mi := &file_heyan_v1_log_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogSegment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogSegment) ProtoMessage() {}
+
+func (x *LogSegment) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogSegment.ProtoReflect.Descriptor instead.
+func (*LogSegment) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *LogSegment) GetFirstIndex() uint64 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *LogSegment) GetEndIndex() uint64 {
+	if x != nil {
+		return x.EndIndex
+	}
+	return 0
+}
+
+func (x *LogSegment) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *LogSegment) GetSha256() []byte {
+	if x != nil {
+		return x.Sha256
+	}
+	return nil
+}
+
+func (x *LogSegment) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+func (x *LogSegment) GetOldestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestTime
+	}
+	return nil
+}
+
+func (x *LogSegment) GetLatestTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LatestTime
+	}
+	return nil
+}
+
+func (x *LogSegment) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *LogSegment) GetPurgeableFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PurgeableFrom
+	}
+	return nil
+}
+
+func (x *LogSegment) GetKeptBy() string {
+	if x != nil {
+		return x.KeptBy
+	}
+	return ""
+}
+
+func (x *LogSegment) GetHold() string {
+	if x != nil {
+		return x.Hold
+	}
+	return ""
+}
+
 // All origins.
 type ListOriginsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -861,7 +1108,7 @@ type ListOriginsRequest struct {
 
 func (x *ListOriginsRequest) Reset() {
 	*x = ListOriginsRequest{}
-	mi := &file_heyan_v1_log_proto_msgTypes[9]
+	mi := &file_heyan_v1_log_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1120,7 @@ func (x *ListOriginsRequest) String() string {
 func (*ListOriginsRequest) ProtoMessage() {}
 
 func (x *ListOriginsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[9]
+	mi := &file_heyan_v1_log_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1133,7 @@ func (x *ListOriginsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOriginsRequest.ProtoReflect.Descriptor instead.
 func (*ListOriginsRequest) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{9}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{12}
 }
 
 // All origins.
@@ -900,7 +1147,7 @@ type ListOriginsResponse struct {
 
 func (x *ListOriginsResponse) Reset() {
 	*x = ListOriginsResponse{}
-	mi := &file_heyan_v1_log_proto_msgTypes[10]
+	mi := &file_heyan_v1_log_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1159,7 @@ func (x *ListOriginsResponse) String() string {
 func (*ListOriginsResponse) ProtoMessage() {}
 
 func (x *ListOriginsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[10]
+	mi := &file_heyan_v1_log_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1172,7 @@ func (x *ListOriginsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOriginsResponse.ProtoReflect.Descriptor instead.
 func (*ListOriginsResponse) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{10}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListOriginsResponse) GetOrigins() []*Origin {
@@ -962,7 +1209,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_heyan_v1_log_proto_msgTypes[11]
+	mi := &file_heyan_v1_log_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1221,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[11]
+	mi := &file_heyan_v1_log_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1234,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{11}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Origin) GetId() string {
@@ -1062,7 +1309,7 @@ type GetLogCoverageRequest struct {
 
 func (x *GetLogCoverageRequest) Reset() {
 	*x = GetLogCoverageRequest{}
-	mi := &file_heyan_v1_log_proto_msgTypes[12]
+	mi := &file_heyan_v1_log_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1321,7 @@ func (x *GetLogCoverageRequest) String() string {
 func (*GetLogCoverageRequest) ProtoMessage() {}
 
 func (x *GetLogCoverageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[12]
+	mi := &file_heyan_v1_log_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1334,7 @@ func (x *GetLogCoverageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetLogCoverageRequest.ProtoReflect.Descriptor instead.
 func (*GetLogCoverageRequest) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{12}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{15}
 }
 
 // The time the log covers, judged over all origins ever listed.
@@ -1108,13 +1355,17 @@ type LogCoverage struct {
 	MissingOrigins []string `protobuf:"bytes,6,rep,name=missing_origins,json=missingOrigins,proto3" json:"missing_origins,omitempty"`
 	// What is kept, for people.
 	RetentionStatement string `protobuf:"bytes,7,opt,name=retention_statement,json=retentionStatement,proto3" json:"retention_statement,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// The next purge of this server's log, by what is known now. Not set where no segment is sealed.
+	NextPurge *LogCoverage_NextPurge `protobuf:"bytes,8,opt,name=next_purge,json=nextPurge,proto3" json:"next_purge,omitempty"`
+	// What this server's log does not hold of itself.
+	Gaps          []*LogGap `protobuf:"bytes,9,rep,name=gaps,proto3" json:"gaps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LogCoverage) Reset() {
 	*x = LogCoverage{}
-	mi := &file_heyan_v1_log_proto_msgTypes[13]
+	mi := &file_heyan_v1_log_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1377,7 @@ func (x *LogCoverage) String() string {
 func (*LogCoverage) ProtoMessage() {}
 
 func (x *LogCoverage) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[13]
+	mi := &file_heyan_v1_log_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1390,7 @@ func (x *LogCoverage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogCoverage.ProtoReflect.Descriptor instead.
 func (*LogCoverage) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{13}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LogCoverage) GetOldestTime() *timestamppb.Timestamp {
@@ -1191,6 +1442,20 @@ func (x *LogCoverage) GetRetentionStatement() string {
 	return ""
 }
 
+func (x *LogCoverage) GetNextPurge() *LogCoverage_NextPurge {
+	if x != nil {
+		return x.NextPurge
+	}
+	return nil
+}
+
+func (x *LogCoverage) GetGaps() []*LogGap {
+	if x != nil {
+		return x.Gaps
+	}
+	return nil
+}
+
 // Which checkpoint.
 type GetCheckpointRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1202,7 +1467,7 @@ type GetCheckpointRequest struct {
 
 func (x *GetCheckpointRequest) Reset() {
 	*x = GetCheckpointRequest{}
-	mi := &file_heyan_v1_log_proto_msgTypes[14]
+	mi := &file_heyan_v1_log_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1479,7 @@ func (x *GetCheckpointRequest) String() string {
 func (*GetCheckpointRequest) ProtoMessage() {}
 
 func (x *GetCheckpointRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[14]
+	mi := &file_heyan_v1_log_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1492,7 @@ func (x *GetCheckpointRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCheckpointRequest.ProtoReflect.Descriptor instead.
 func (*GetCheckpointRequest) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{14}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetCheckpointRequest) GetOrigin() string {
@@ -1256,7 +1521,7 @@ type Checkpoint struct {
 
 func (x *Checkpoint) Reset() {
 	*x = Checkpoint{}
-	mi := &file_heyan_v1_log_proto_msgTypes[15]
+	mi := &file_heyan_v1_log_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1533,7 @@ func (x *Checkpoint) String() string {
 func (*Checkpoint) ProtoMessage() {}
 
 func (x *Checkpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[15]
+	mi := &file_heyan_v1_log_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1546,7 @@ func (x *Checkpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
 func (*Checkpoint) Descriptor() ([]byte, []int) {
-	return file_heyan_v1_log_proto_rawDescGZIP(), []int{15}
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Checkpoint) GetOrigin() string {
@@ -1330,7 +1595,7 @@ type ExportLogResponse_Totals struct {
 
 func (x *ExportLogResponse_Totals) Reset() {
 	*x = ExportLogResponse_Totals{}
-	mi := &file_heyan_v1_log_proto_msgTypes[16]
+	mi := &file_heyan_v1_log_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1607,7 @@ func (x *ExportLogResponse_Totals) String() string {
 func (*ExportLogResponse_Totals) ProtoMessage() {}
 
 func (x *ExportLogResponse_Totals) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[16]
+	mi := &file_heyan_v1_log_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1647,7 @@ type ExportLogResponse_Begin struct {
 
 func (x *ExportLogResponse_Begin) Reset() {
 	*x = ExportLogResponse_Begin{}
-	mi := &file_heyan_v1_log_proto_msgTypes[17]
+	mi := &file_heyan_v1_log_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1659,7 @@ func (x *ExportLogResponse_Begin) String() string {
 func (*ExportLogResponse_Begin) ProtoMessage() {}
 
 func (x *ExportLogResponse_Begin) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[17]
+	mi := &file_heyan_v1_log_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1716,7 @@ type ExportLogResponse_Entries struct {
 
 func (x *ExportLogResponse_Entries) Reset() {
 	*x = ExportLogResponse_Entries{}
-	mi := &file_heyan_v1_log_proto_msgTypes[18]
+	mi := &file_heyan_v1_log_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1728,7 @@ func (x *ExportLogResponse_Entries) String() string {
 func (*ExportLogResponse_Entries) ProtoMessage() {}
 
 func (x *ExportLogResponse_Entries) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[18]
+	mi := &file_heyan_v1_log_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1773,7 @@ type ExportLogResponse_Entry struct {
 
 func (x *ExportLogResponse_Entry) Reset() {
 	*x = ExportLogResponse_Entry{}
-	mi := &file_heyan_v1_log_proto_msgTypes[19]
+	mi := &file_heyan_v1_log_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1520,7 +1785,7 @@ func (x *ExportLogResponse_Entry) String() string {
 func (*ExportLogResponse_Entry) ProtoMessage() {}
 
 func (x *ExportLogResponse_Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[19]
+	mi := &file_heyan_v1_log_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +1850,7 @@ type ExportLogResponse_End struct {
 
 func (x *ExportLogResponse_End) Reset() {
 	*x = ExportLogResponse_End{}
-	mi := &file_heyan_v1_log_proto_msgTypes[20]
+	mi := &file_heyan_v1_log_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1862,7 @@ func (x *ExportLogResponse_End) String() string {
 func (*ExportLogResponse_End) ProtoMessage() {}
 
 func (x *ExportLogResponse_End) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[20]
+	mi := &file_heyan_v1_log_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1958,7 @@ type VerifyLogResponse_Finding struct {
 
 func (x *VerifyLogResponse_Finding) Reset() {
 	*x = VerifyLogResponse_Finding{}
-	mi := &file_heyan_v1_log_proto_msgTypes[21]
+	mi := &file_heyan_v1_log_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1970,7 @@ func (x *VerifyLogResponse_Finding) String() string {
 func (*VerifyLogResponse_Finding) ProtoMessage() {}
 
 func (x *VerifyLogResponse_Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_heyan_v1_log_proto_msgTypes[21]
+	mi := &file_heyan_v1_log_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,6 +2010,97 @@ func (x *VerifyLogResponse_Finding) GetIndex() uint64 {
 func (x *VerifyLogResponse_Finding) GetText() string {
 	if x != nil {
 		return x.Text
+	}
+	return ""
+}
+
+// A purge to come.
+type LogCoverage_NextPurge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not before this time.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// The first record that goes.
+	FirstIndex uint64 `protobuf:"varint,2,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
+	// Index after the last one.
+	EndIndex uint64 `protobuf:"varint,3,opt,name=end_index,json=endIndex,proto3" json:"end_index,omitempty"`
+	// How many.
+	Records uint64 `protobuf:"varint,4,opt,name=records,proto3" json:"records,omitempty"`
+	// What keeps them beyond that time, as in LogSegment.kept_by; empty = nothing.
+	KeptBy string `protobuf:"bytes,5,opt,name=kept_by,json=keptBy,proto3" json:"kept_by,omitempty"`
+	// The hold, with HELD.
+	Hold          string `protobuf:"bytes,6,opt,name=hold,proto3" json:"hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogCoverage_NextPurge) Reset() {
+	*x = LogCoverage_NextPurge{}
+	mi := &file_heyan_v1_log_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogCoverage_NextPurge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogCoverage_NextPurge) ProtoMessage() {}
+
+func (x *LogCoverage_NextPurge) ProtoReflect() protoreflect.Message {
+	mi := &file_heyan_v1_log_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogCoverage_NextPurge.ProtoReflect.Descriptor instead.
+func (*LogCoverage_NextPurge) Descriptor() ([]byte, []int) {
+	return file_heyan_v1_log_proto_rawDescGZIP(), []int{16, 0}
+}
+
+func (x *LogCoverage_NextPurge) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *LogCoverage_NextPurge) GetFirstIndex() uint64 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *LogCoverage_NextPurge) GetEndIndex() uint64 {
+	if x != nil {
+		return x.EndIndex
+	}
+	return 0
+}
+
+func (x *LogCoverage_NextPurge) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *LogCoverage_NextPurge) GetKeptBy() string {
+	if x != nil {
+		return x.KeptBy
+	}
+	return ""
+}
+
+func (x *LogCoverage_NextPurge) GetHold() string {
+	if x != nil {
+		return x.Hold
 	}
 	return ""
 }
@@ -1856,7 +2212,31 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\tR\x04file\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x12\n" +
-	"\x04text\x18\x04 \x01(\tR\x04text\"\x14\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\"T\n" +
+	"\x16ListLogSegmentsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"s\n" +
+	"\x17ListLogSegmentsResponse\x120\n" +
+	"\bsegments\x18\x01 \x03(\v2\x14.heyan.v1.LogSegmentR\bsegments\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x8e\x03\n" +
+	"\n" +
+	"LogSegment\x12\x1f\n" +
+	"\vfirst_index\x18\x01 \x01(\x04R\n" +
+	"firstIndex\x12\x1b\n" +
+	"\tend_index\x18\x02 \x01(\x04R\bendIndex\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12\x16\n" +
+	"\x06sha256\x18\x04 \x01(\fR\x06sha256\x12\x12\n" +
+	"\x04root\x18\x05 \x01(\fR\x04root\x12;\n" +
+	"\voldest_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"oldestTime\x12;\n" +
+	"\vlatest_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"latestTime\x12\x16\n" +
+	"\x06region\x18\b \x01(\tR\x06region\x12A\n" +
+	"\x0epurgeable_from\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rpurgeableFrom\x12\x17\n" +
+	"\akept_by\x18\n" +
+	" \x01(\tR\x06keptBy\x12\x12\n" +
+	"\x04hold\x18\v \x01(\tR\x04hold\"\x14\n" +
 	"\x12ListOriginsRequest\"A\n" +
 	"\x13ListOriginsResponse\x12*\n" +
 	"\aorigins\x18\x01 \x03(\v2\x10.heyan.v1.OriginR\aorigins\"\xa8\x02\n" +
@@ -1873,7 +2253,7 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\x05cause\x18\a \x01(\tR\x05cause\x12\x12\n" +
 	"\x04live\x18\b \x01(\bR\x04live\x12\x1a\n" +
 	"\breadable\x18\t \x01(\bR\breadable\"\x17\n" +
-	"\x15GetLogCoverageRequest\"\xc7\x02\n" +
+	"\x15GetLogCoverageRequest\"\xf0\x04\n" +
 	"\vLogCoverage\x12;\n" +
 	"\voldest_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"oldestTime\x12;\n" +
@@ -1883,7 +2263,18 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\rrequired_from\x18\x04 \x01(\tR\frequiredFrom\x12%\n" +
 	"\x0eshortfall_days\x18\x05 \x01(\x05R\rshortfallDays\x12'\n" +
 	"\x0fmissing_origins\x18\x06 \x03(\tR\x0emissingOrigins\x12/\n" +
-	"\x13retention_statement\x18\a \x01(\tR\x12retentionStatement\".\n" +
+	"\x13retention_statement\x18\a \x01(\tR\x12retentionStatement\x12>\n" +
+	"\n" +
+	"next_purge\x18\b \x01(\v2\x1f.heyan.v1.LogCoverage.NextPurgeR\tnextPurge\x12$\n" +
+	"\x04gaps\x18\t \x03(\v2\x10.heyan.v1.LogGapR\x04gaps\x1a\xc0\x01\n" +
+	"\tNextPurge\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1f\n" +
+	"\vfirst_index\x18\x02 \x01(\x04R\n" +
+	"firstIndex\x12\x1b\n" +
+	"\tend_index\x18\x03 \x01(\x04R\bendIndex\x12\x18\n" +
+	"\arecords\x18\x04 \x01(\x04R\arecords\x12\x17\n" +
+	"\akept_by\x18\x05 \x01(\tR\x06keptBy\x12\x12\n" +
+	"\x04hold\x18\x06 \x01(\tR\x04hold\".\n" +
 	"\x14GetCheckpointRequest\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\"\x83\x01\n" +
 	"\n" +
@@ -1892,12 +2283,13 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x12\n" +
 	"\x04root\x18\x03 \x01(\fR\x04root\x12\x12\n" +
 	"\x04note\x18\x04 \x01(\fR\x04note\x12!\n" +
-	"\fverifier_key\x18\x05 \x01(\tR\vverifierKey2\xce\x03\n" +
+	"\fverifier_key\x18\x05 \x01(\tR\vverifierKey2\xa6\x04\n" +
 	"\n" +
 	"LogService\x12U\n" +
 	"\x0eListLogEntries\x12\x1f.heyan.v1.ListLogEntriesRequest\x1a .heyan.v1.ListLogEntriesResponse0\x01\x12F\n" +
 	"\tExportLog\x12\x1a.heyan.v1.ExportLogRequest\x1a\x1b.heyan.v1.ExportLogResponse0\x01\x12D\n" +
-	"\tVerifyLog\x12\x1a.heyan.v1.VerifyLogRequest\x1a\x1b.heyan.v1.VerifyLogResponse\x12J\n" +
+	"\tVerifyLog\x12\x1a.heyan.v1.VerifyLogRequest\x1a\x1b.heyan.v1.VerifyLogResponse\x12V\n" +
+	"\x0fListLogSegments\x12 .heyan.v1.ListLogSegmentsRequest\x1a!.heyan.v1.ListLogSegmentsResponse\x12J\n" +
 	"\vListOrigins\x12\x1c.heyan.v1.ListOriginsRequest\x1a\x1d.heyan.v1.ListOriginsResponse\x12H\n" +
 	"\x0eGetLogCoverage\x12\x1f.heyan.v1.GetLogCoverageRequest\x1a\x15.heyan.v1.LogCoverage\x12E\n" +
 	"\rGetCheckpoint\x12\x1e.heyan.v1.GetCheckpointRequest\x1a\x14.heyan.v1.CheckpointB[\n" +
@@ -1915,7 +2307,7 @@ func file_heyan_v1_log_proto_rawDescGZIP() []byte {
 	return file_heyan_v1_log_proto_rawDescData
 }
 
-var file_heyan_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_heyan_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_heyan_v1_log_proto_goTypes = []any{
 	(*LogFilter)(nil),                 // 0: heyan.v1.LogFilter
 	(*ListLogEntriesRequest)(nil),     // 1: heyan.v1.ListLogEntriesRequest
@@ -1926,65 +2318,78 @@ var file_heyan_v1_log_proto_goTypes = []any{
 	(*LogGap)(nil),                    // 6: heyan.v1.LogGap
 	(*VerifyLogRequest)(nil),          // 7: heyan.v1.VerifyLogRequest
 	(*VerifyLogResponse)(nil),         // 8: heyan.v1.VerifyLogResponse
-	(*ListOriginsRequest)(nil),        // 9: heyan.v1.ListOriginsRequest
-	(*ListOriginsResponse)(nil),       // 10: heyan.v1.ListOriginsResponse
-	(*Origin)(nil),                    // 11: heyan.v1.Origin
-	(*GetLogCoverageRequest)(nil),     // 12: heyan.v1.GetLogCoverageRequest
-	(*LogCoverage)(nil),               // 13: heyan.v1.LogCoverage
-	(*GetCheckpointRequest)(nil),      // 14: heyan.v1.GetCheckpointRequest
-	(*Checkpoint)(nil),                // 15: heyan.v1.Checkpoint
-	(*ExportLogResponse_Totals)(nil),  // 16: heyan.v1.ExportLogResponse.Totals
-	(*ExportLogResponse_Begin)(nil),   // 17: heyan.v1.ExportLogResponse.Begin
-	(*ExportLogResponse_Entries)(nil), // 18: heyan.v1.ExportLogResponse.Entries
-	(*ExportLogResponse_Entry)(nil),   // 19: heyan.v1.ExportLogResponse.Entry
-	(*ExportLogResponse_End)(nil),     // 20: heyan.v1.ExportLogResponse.End
-	(*VerifyLogResponse_Finding)(nil), // 21: heyan.v1.VerifyLogResponse.Finding
-	(*timestamppb.Timestamp)(nil),     // 22: google.protobuf.Timestamp
-	(*LogPosition)(nil),               // 23: heyan.v1.LogPosition
+	(*ListLogSegmentsRequest)(nil),    // 9: heyan.v1.ListLogSegmentsRequest
+	(*ListLogSegmentsResponse)(nil),   // 10: heyan.v1.ListLogSegmentsResponse
+	(*LogSegment)(nil),                // 11: heyan.v1.LogSegment
+	(*ListOriginsRequest)(nil),        // 12: heyan.v1.ListOriginsRequest
+	(*ListOriginsResponse)(nil),       // 13: heyan.v1.ListOriginsResponse
+	(*Origin)(nil),                    // 14: heyan.v1.Origin
+	(*GetLogCoverageRequest)(nil),     // 15: heyan.v1.GetLogCoverageRequest
+	(*LogCoverage)(nil),               // 16: heyan.v1.LogCoverage
+	(*GetCheckpointRequest)(nil),      // 17: heyan.v1.GetCheckpointRequest
+	(*Checkpoint)(nil),                // 18: heyan.v1.Checkpoint
+	(*ExportLogResponse_Totals)(nil),  // 19: heyan.v1.ExportLogResponse.Totals
+	(*ExportLogResponse_Begin)(nil),   // 20: heyan.v1.ExportLogResponse.Begin
+	(*ExportLogResponse_Entries)(nil), // 21: heyan.v1.ExportLogResponse.Entries
+	(*ExportLogResponse_Entry)(nil),   // 22: heyan.v1.ExportLogResponse.Entry
+	(*ExportLogResponse_End)(nil),     // 23: heyan.v1.ExportLogResponse.End
+	(*VerifyLogResponse_Finding)(nil), // 24: heyan.v1.VerifyLogResponse.Finding
+	(*LogCoverage_NextPurge)(nil),     // 25: heyan.v1.LogCoverage.NextPurge
+	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
+	(*LogPosition)(nil),               // 27: heyan.v1.LogPosition
 }
 var file_heyan_v1_log_proto_depIdxs = []int32{
-	22, // 0: heyan.v1.LogFilter.start_time:type_name -> google.protobuf.Timestamp
-	22, // 1: heyan.v1.LogFilter.end_time:type_name -> google.protobuf.Timestamp
+	26, // 0: heyan.v1.LogFilter.start_time:type_name -> google.protobuf.Timestamp
+	26, // 1: heyan.v1.LogFilter.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: heyan.v1.ListLogEntriesRequest.filter:type_name -> heyan.v1.LogFilter
-	23, // 3: heyan.v1.ListLogEntriesResponse.position:type_name -> heyan.v1.LogPosition
-	15, // 4: heyan.v1.ListLogEntriesResponse.checkpoint:type_name -> heyan.v1.Checkpoint
+	27, // 3: heyan.v1.ListLogEntriesResponse.position:type_name -> heyan.v1.LogPosition
+	18, // 4: heyan.v1.ListLogEntriesResponse.checkpoint:type_name -> heyan.v1.Checkpoint
 	0,  // 5: heyan.v1.ExportLogRequest.filter:type_name -> heyan.v1.LogFilter
-	17, // 6: heyan.v1.ExportLogResponse.begin:type_name -> heyan.v1.ExportLogResponse.Begin
-	18, // 7: heyan.v1.ExportLogResponse.entries:type_name -> heyan.v1.ExportLogResponse.Entries
-	20, // 8: heyan.v1.ExportLogResponse.end:type_name -> heyan.v1.ExportLogResponse.End
-	16, // 9: heyan.v1.ExportLogResponse.totals:type_name -> heyan.v1.ExportLogResponse.Totals
-	22, // 10: heyan.v1.LogGap.start_time:type_name -> google.protobuf.Timestamp
-	22, // 11: heyan.v1.LogGap.end_time:type_name -> google.protobuf.Timestamp
-	15, // 12: heyan.v1.VerifyLogResponse.checkpoint:type_name -> heyan.v1.Checkpoint
-	21, // 13: heyan.v1.VerifyLogResponse.findings:type_name -> heyan.v1.VerifyLogResponse.Finding
-	11, // 14: heyan.v1.ListOriginsResponse.origins:type_name -> heyan.v1.Origin
-	22, // 15: heyan.v1.Origin.first_time:type_name -> google.protobuf.Timestamp
-	15, // 16: heyan.v1.Origin.checkpoint:type_name -> heyan.v1.Checkpoint
-	22, // 17: heyan.v1.LogCoverage.oldest_time:type_name -> google.protobuf.Timestamp
-	22, // 18: heyan.v1.LogCoverage.newest_time:type_name -> google.protobuf.Timestamp
-	19, // 19: heyan.v1.ExportLogResponse.Totals.entries:type_name -> heyan.v1.ExportLogResponse.Entry
-	19, // 20: heyan.v1.ExportLogResponse.Entries.entries:type_name -> heyan.v1.ExportLogResponse.Entry
-	15, // 21: heyan.v1.ExportLogResponse.End.checkpoint:type_name -> heyan.v1.Checkpoint
-	5,  // 22: heyan.v1.ExportLogResponse.End.consistency:type_name -> heyan.v1.ConsistencyProof
-	6,  // 23: heyan.v1.ExportLogResponse.End.gaps:type_name -> heyan.v1.LogGap
-	22, // 24: heyan.v1.ExportLogResponse.End.make_time:type_name -> google.protobuf.Timestamp
-	1,  // 25: heyan.v1.LogService.ListLogEntries:input_type -> heyan.v1.ListLogEntriesRequest
-	3,  // 26: heyan.v1.LogService.ExportLog:input_type -> heyan.v1.ExportLogRequest
-	7,  // 27: heyan.v1.LogService.VerifyLog:input_type -> heyan.v1.VerifyLogRequest
-	9,  // 28: heyan.v1.LogService.ListOrigins:input_type -> heyan.v1.ListOriginsRequest
-	12, // 29: heyan.v1.LogService.GetLogCoverage:input_type -> heyan.v1.GetLogCoverageRequest
-	14, // 30: heyan.v1.LogService.GetCheckpoint:input_type -> heyan.v1.GetCheckpointRequest
-	2,  // 31: heyan.v1.LogService.ListLogEntries:output_type -> heyan.v1.ListLogEntriesResponse
-	4,  // 32: heyan.v1.LogService.ExportLog:output_type -> heyan.v1.ExportLogResponse
-	8,  // 33: heyan.v1.LogService.VerifyLog:output_type -> heyan.v1.VerifyLogResponse
-	10, // 34: heyan.v1.LogService.ListOrigins:output_type -> heyan.v1.ListOriginsResponse
-	13, // 35: heyan.v1.LogService.GetLogCoverage:output_type -> heyan.v1.LogCoverage
-	15, // 36: heyan.v1.LogService.GetCheckpoint:output_type -> heyan.v1.Checkpoint
-	31, // [31:37] is the sub-list for method output_type
-	25, // [25:31] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	20, // 6: heyan.v1.ExportLogResponse.begin:type_name -> heyan.v1.ExportLogResponse.Begin
+	21, // 7: heyan.v1.ExportLogResponse.entries:type_name -> heyan.v1.ExportLogResponse.Entries
+	23, // 8: heyan.v1.ExportLogResponse.end:type_name -> heyan.v1.ExportLogResponse.End
+	19, // 9: heyan.v1.ExportLogResponse.totals:type_name -> heyan.v1.ExportLogResponse.Totals
+	26, // 10: heyan.v1.LogGap.start_time:type_name -> google.protobuf.Timestamp
+	26, // 11: heyan.v1.LogGap.end_time:type_name -> google.protobuf.Timestamp
+	18, // 12: heyan.v1.VerifyLogResponse.checkpoint:type_name -> heyan.v1.Checkpoint
+	24, // 13: heyan.v1.VerifyLogResponse.findings:type_name -> heyan.v1.VerifyLogResponse.Finding
+	11, // 14: heyan.v1.ListLogSegmentsResponse.segments:type_name -> heyan.v1.LogSegment
+	26, // 15: heyan.v1.LogSegment.oldest_time:type_name -> google.protobuf.Timestamp
+	26, // 16: heyan.v1.LogSegment.latest_time:type_name -> google.protobuf.Timestamp
+	26, // 17: heyan.v1.LogSegment.purgeable_from:type_name -> google.protobuf.Timestamp
+	14, // 18: heyan.v1.ListOriginsResponse.origins:type_name -> heyan.v1.Origin
+	26, // 19: heyan.v1.Origin.first_time:type_name -> google.protobuf.Timestamp
+	18, // 20: heyan.v1.Origin.checkpoint:type_name -> heyan.v1.Checkpoint
+	26, // 21: heyan.v1.LogCoverage.oldest_time:type_name -> google.protobuf.Timestamp
+	26, // 22: heyan.v1.LogCoverage.newest_time:type_name -> google.protobuf.Timestamp
+	25, // 23: heyan.v1.LogCoverage.next_purge:type_name -> heyan.v1.LogCoverage.NextPurge
+	6,  // 24: heyan.v1.LogCoverage.gaps:type_name -> heyan.v1.LogGap
+	22, // 25: heyan.v1.ExportLogResponse.Totals.entries:type_name -> heyan.v1.ExportLogResponse.Entry
+	22, // 26: heyan.v1.ExportLogResponse.Entries.entries:type_name -> heyan.v1.ExportLogResponse.Entry
+	18, // 27: heyan.v1.ExportLogResponse.End.checkpoint:type_name -> heyan.v1.Checkpoint
+	5,  // 28: heyan.v1.ExportLogResponse.End.consistency:type_name -> heyan.v1.ConsistencyProof
+	6,  // 29: heyan.v1.ExportLogResponse.End.gaps:type_name -> heyan.v1.LogGap
+	26, // 30: heyan.v1.ExportLogResponse.End.make_time:type_name -> google.protobuf.Timestamp
+	26, // 31: heyan.v1.LogCoverage.NextPurge.time:type_name -> google.protobuf.Timestamp
+	1,  // 32: heyan.v1.LogService.ListLogEntries:input_type -> heyan.v1.ListLogEntriesRequest
+	3,  // 33: heyan.v1.LogService.ExportLog:input_type -> heyan.v1.ExportLogRequest
+	7,  // 34: heyan.v1.LogService.VerifyLog:input_type -> heyan.v1.VerifyLogRequest
+	9,  // 35: heyan.v1.LogService.ListLogSegments:input_type -> heyan.v1.ListLogSegmentsRequest
+	12, // 36: heyan.v1.LogService.ListOrigins:input_type -> heyan.v1.ListOriginsRequest
+	15, // 37: heyan.v1.LogService.GetLogCoverage:input_type -> heyan.v1.GetLogCoverageRequest
+	17, // 38: heyan.v1.LogService.GetCheckpoint:input_type -> heyan.v1.GetCheckpointRequest
+	2,  // 39: heyan.v1.LogService.ListLogEntries:output_type -> heyan.v1.ListLogEntriesResponse
+	4,  // 40: heyan.v1.LogService.ExportLog:output_type -> heyan.v1.ExportLogResponse
+	8,  // 41: heyan.v1.LogService.VerifyLog:output_type -> heyan.v1.VerifyLogResponse
+	10, // 42: heyan.v1.LogService.ListLogSegments:output_type -> heyan.v1.ListLogSegmentsResponse
+	13, // 43: heyan.v1.LogService.ListOrigins:output_type -> heyan.v1.ListOriginsResponse
+	16, // 44: heyan.v1.LogService.GetLogCoverage:output_type -> heyan.v1.LogCoverage
+	18, // 45: heyan.v1.LogService.GetCheckpoint:output_type -> heyan.v1.Checkpoint
+	39, // [39:46] is the sub-list for method output_type
+	32, // [32:39] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_heyan_v1_log_proto_init() }
@@ -2006,7 +2411,7 @@ func file_heyan_v1_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_heyan_v1_log_proto_rawDesc), len(file_heyan_v1_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,12 +21,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	LogService_ListLogEntries_FullMethodName = "/heyan.v1.LogService/ListLogEntries"
-	LogService_ExportLog_FullMethodName      = "/heyan.v1.LogService/ExportLog"
-	LogService_VerifyLog_FullMethodName      = "/heyan.v1.LogService/VerifyLog"
-	LogService_ListOrigins_FullMethodName    = "/heyan.v1.LogService/ListOrigins"
-	LogService_GetLogCoverage_FullMethodName = "/heyan.v1.LogService/GetLogCoverage"
-	LogService_GetCheckpoint_FullMethodName  = "/heyan.v1.LogService/GetCheckpoint"
+	LogService_ListLogEntries_FullMethodName  = "/heyan.v1.LogService/ListLogEntries"
+	LogService_ExportLog_FullMethodName       = "/heyan.v1.LogService/ExportLog"
+	LogService_VerifyLog_FullMethodName       = "/heyan.v1.LogService/VerifyLog"
+	LogService_ListLogSegments_FullMethodName = "/heyan.v1.LogService/ListLogSegments"
+	LogService_ListOrigins_FullMethodName     = "/heyan.v1.LogService/ListOrigins"
+	LogService_GetLogCoverage_FullMethodName  = "/heyan.v1.LogService/GetLogCoverage"
+	LogService_GetCheckpoint_FullMethodName   = "/heyan.v1.LogService/GetCheckpoint"
 )
 
 // LogServiceClient is the client API for LogService service.
@@ -44,6 +45,9 @@ type LogServiceClient interface {
 	ExportLog(ctx context.Context, in *ExportLogRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportLogResponse], error)
 	// Verifies the log on the server: every frame, record, root and signature.
 	VerifyLog(ctx context.Context, in *VerifyLogRequest, opts ...grpc.CallOption) (*VerifyLogResponse, error)
+	// Lists the parts of this server's log, from the oldest: its sealed segments, then what is not sealed yet; and what keeps
+	// each.
+	ListLogSegments(ctx context.Context, in *ListLogSegmentsRequest, opts ...grpc.CallOption) (*ListLogSegmentsResponse, error)
 	// Lists every origin that the store has ever seen.
 	ListOrigins(ctx context.Context, in *ListOriginsRequest, opts ...grpc.CallOption) (*ListOriginsResponse, error)
 	// Says what time the log covers, and what is missing of the six calendar months that the law asks for.
@@ -108,6 +112,16 @@ func (c *logServiceClient) VerifyLog(ctx context.Context, in *VerifyLogRequest, 
 	return out, nil
 }
 
+func (c *logServiceClient) ListLogSegments(ctx context.Context, in *ListLogSegmentsRequest, opts ...grpc.CallOption) (*ListLogSegmentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLogSegmentsResponse)
+	err := c.cc.Invoke(ctx, LogService_ListLogSegments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *logServiceClient) ListOrigins(ctx context.Context, in *ListOriginsRequest, opts ...grpc.CallOption) (*ListOriginsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListOriginsResponse)
@@ -153,6 +167,9 @@ type LogServiceServer interface {
 	ExportLog(*ExportLogRequest, grpc.ServerStreamingServer[ExportLogResponse]) error
 	// Verifies the log on the server: every frame, record, root and signature.
 	VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error)
+	// Lists the parts of this server's log, from the oldest: its sealed segments, then what is not sealed yet; and what keeps
+	// each.
+	ListLogSegments(context.Context, *ListLogSegmentsRequest) (*ListLogSegmentsResponse, error)
 	// Lists every origin that the store has ever seen.
 	ListOrigins(context.Context, *ListOriginsRequest) (*ListOriginsResponse, error)
 	// Says what time the log covers, and what is missing of the six calendar months that the law asks for.
@@ -177,6 +194,9 @@ func (UnimplementedLogServiceServer) ExportLog(*ExportLogRequest, grpc.ServerStr
 }
 func (UnimplementedLogServiceServer) VerifyLog(context.Context, *VerifyLogRequest) (*VerifyLogResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyLog not implemented")
+}
+func (UnimplementedLogServiceServer) ListLogSegments(context.Context, *ListLogSegmentsRequest) (*ListLogSegmentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLogSegments not implemented")
 }
 func (UnimplementedLogServiceServer) ListOrigins(context.Context, *ListOriginsRequest) (*ListOriginsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListOrigins not implemented")
@@ -248,6 +268,24 @@ func _LogService_VerifyLog_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LogService_ListLogSegments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLogSegmentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogServiceServer).ListLogSegments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LogService_ListLogSegments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogServiceServer).ListLogSegments(ctx, req.(*ListLogSegmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _LogService_ListOrigins_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListOriginsRequest)
 	if err := dec(in); err != nil {
@@ -312,6 +350,10 @@ var LogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifyLog",
 			Handler:    _LogService_VerifyLog_Handler,
+		},
+		{
+			MethodName: "ListLogSegments",
+			Handler:    _LogService_ListLogSegments_Handler,
 		},
 		{
 			MethodName: "ListOrigins",

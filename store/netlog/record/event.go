@@ -46,6 +46,7 @@ const (
 	GuardRead               // GetGuardStatus
 	RetentionRead           // GetRetentionPolicy
 	HoldListed              // ListHolds
+	HoldAssessed            // what a hold would cost was asked, and nothing created
 	DataMapRead             // GetDataMap
 	IncidentRead            // an incident was read
 	IncidentListed          // incidents were listed
@@ -254,6 +255,7 @@ var eventTable = [eventCount]eventRow{
 	GuardRead:               {"guard.read", CategoryAccess, Info},
 	RetentionRead:           {"retention.read", CategoryAccess, Info},
 	HoldListed:              {"hold.listed", CategoryAccess, Info},
+	HoldAssessed:            {"hold.assessed", CategoryAccess, Info},
 	DataMapRead:             {"data_map.read", CategoryAccess, Info},
 	IncidentRead:            {"incident.read", CategoryAccess, Info},
 	IncidentListed:          {"incident.listed", CategoryAccess, Info},
