@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 )
 
@@ -29,7 +31,25 @@ func (d *demo) logs(ctx context.Context) error {
 	if err := d.export(key, audit); err != nil {
 		return err
 	}
+	d.kept(ctx)
 	return d.receipt(ctx, key)
+}
+
+// kept shows that nobody shortens what the law asks for, and that one person holds what only two let go.
+func (d *demo) kept(ctx context.Context) {
+	compliance := heyanv1.NewComplianceServiceClient(d.crew.security)
+	_, err := compliance.UpdateRetentionPolicy(ctx, &heyanv1.UpdateRetentionPolicyRequest{
+		RetentionPolicy: &heyanv1.RetentionPolicy{Log: &heyanv1.LogPeriod{Period: "P5M"}}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"log.period"}}})
+	d.refused("network log", "to be kept for five months only", "RETENTION_BELOW_FLOOR", err, d.crew.security)
+	hold, err := compliance.CreateHold(ctx, &heyanv1.CreateHoldRequest{
+		Hold: &heyanv1.Hold{Id: "court-17", Cause: heyanv1.Hold_CAUSE_COURT, Reference: "(2026) 17", LogRange: &heyanv1.Hold_LogRange{}}})
+	got := enumText(hold.GetState())
+	if err != nil {
+		got, _ = reasonAndFact(err, "")
+	}
+	d.add("network log", "held for a court, by one person", "ACTIVE", got, d.crew.security.LogEntry())
+	_, err = compliance.ReleaseHold(ctx, &heyanv1.ReleaseHoldRequest{Id: "court-17", Reason: "closed"})
+	d.refused("network log", "and released by one person", "APPROVAL_REQUIRED", err, d.crew.security)
 }
 
 // export takes a part of the log as a spreadsheet, proves it offline, and shows that an edited cell is found.

@@ -316,5 +316,8 @@ func (f *fake) GetCheckpoint(context.Context, *heyanv1.GetCheckpointRequest) (*h
 }
 
 func (f *fake) GetLogCoverage(context.Context, *heyanv1.GetLogCoverageRequest) (*heyanv1.LogCoverage, error) {
-	return &heyanv1.LogCoverage{RequiredFrom: "2026-05-22", ShortfallDays: 2, RetentionStatement: "six calendar months"}, nil
+	return &heyanv1.LogCoverage{RequiredFrom: "2026-05-22", ShortfallDays: 2, RetentionStatement: "six calendar months",
+		Gaps: []*heyanv1.LogGap{{EndIndex: 256, Reason: "PURGED"}},
+		NextPurge: &heyanv1.LogCoverage_NextPurge{FirstIndex: 256, EndIndex: 512, Records: 256, KeptBy: "HELD", Hold: "court-17",
+			Time: timestamppb.New(time.Date(2027, 6, 6, 16, 0, 0, 0, time.UTC))}}, nil
 }

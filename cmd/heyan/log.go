@@ -23,7 +23,7 @@ func logCommand(a *app) *cobra.Command {
 		Long: `Log is for audit administrators; every call is itself recorded. "log verify" and "log receipt verify" also work on
 this machine alone, on what "log export", "log bundle" or "log list --save" wrote, a data directory, or a receipt.`,
 	})
-	cmd.AddCommand(logList(a), logTail(a), logGet(a), logExport(a), logVerify(a), logBundle(a), logCoverage(a), logOrigins(a), logCheckpoint(a), logReceipt(a))
+	cmd.AddCommand(logList(a), logTail(a), logGet(a), logExport(a), logVerify(a), logBundle(a), logCoverage(a), logSegments(a), logOrigins(a), logCheckpoint(a), logReceipt(a))
 	return cmd
 }
 
@@ -168,6 +168,10 @@ func logCoverage(a *app) *cobra.Command {
 				for _, origin := range answer.GetMissingOrigins() {
 					table.Row("missing origin", origin)
 				}
+				for _, gap := range answer.GetGaps() {
+					table.Row("not held", notHeldText(gap))
+				}
+				table.Row("next purge", nextPurgeText(answer.GetNextPurge()))
 				table.Row("retention", answer.GetRetentionStatement())
 				if err := a.print(answer, table); err != nil {
 					return err

@@ -49,6 +49,8 @@ func subcommands() []subcommand {
 		{groupCompliance, consentCommand},
 		{groupCompliance, legalBasisCommand},
 		{groupCompliance, policyCommand},
+		{groupCompliance, holdCommand},
+		{groupCompliance, retentionCommand},
 		{groupAudit, logCommand},
 		{groupServer, initCommand},
 		{groupServer, serveCommand},
