@@ -237,16 +237,26 @@ var templates = map[string][]template{
 		id, _ := o.approval()
 		return &heyanv1.RejectRequest{Id: id, Reason: "not agreed"}
 	})},
-	"ComplianceService/PublishPolicy": {one("system", func(o *office, _ *customer) proto.Message { return policyOf(o.fresh("v")) })},
+	"ComplianceService/PublishPolicy":      {one("system", func(o *office, _ *customer) proto.Message { return policyOf(o.fresh("v")) })},
+	"ComplianceService/GetRetentionPolicy": {plain("audit", &heyanv1.GetRetentionPolicyRequest{})},
+	"ComplianceService/UpdateRetentionPolicy": {plain("system", &heyanv1.UpdateRetentionPolicyRequest{
+		RetentionPolicy: &heyanv1.RetentionPolicy{Log: &heyanv1.LogPeriod{Period: "P7M"}, LogConfigured: &heyanv1.LogPeriod{}, LogEffective: &heyanv1.LogPeriod{}},
+		UpdateMask:      &fieldmaskpb.FieldMask{Paths: []string{"log"}}})},
+	"ComplianceService/CreateHold": {one("system", func(o *office, _ *customer) proto.Message { return holdOf(o.fresh("h")) })},
+	"ComplianceService/ReleaseHold": {one("system", func(o *office, _ *customer) proto.Message {
+		return &heyanv1.ReleaseHoldRequest{Id: o.hold(), Reason: "the case is closed"}
+	})},
+	"ComplianceService/ListHolds": {plain("audit", &heyanv1.ListHoldsRequest{})},
 
 	"LogService/ListLogEntries": {plain("audit", &heyanv1.ListLogEntriesRequest{Filter: &heyanv1.LogFilter{Category: "ACCESS"}, Limit: 3})},
 	"LogService/ExportLog": {
 		plain("audit", &heyanv1.ExportLogRequest{Filter: &heyanv1.LogFilter{Category: "ACCESS"}, EndIndex: 5, AnchorSizes: []uint64{1}}),
 	},
-	"LogService/VerifyLog":      {plain("audit", &heyanv1.VerifyLogRequest{})},
-	"LogService/ListOrigins":    {plain("audit", &heyanv1.ListOriginsRequest{})},
-	"LogService/GetLogCoverage": {plain("audit", &heyanv1.GetLogCoverageRequest{})},
-	"LogService/GetCheckpoint":  {plain("audit", &heyanv1.GetCheckpointRequest{})},
+	"LogService/VerifyLog":       {plain("audit", &heyanv1.VerifyLogRequest{})},
+	"LogService/ListLogSegments": {plain("audit", &heyanv1.ListLogSegmentsRequest{})},
+	"LogService/ListOrigins":     {plain("audit", &heyanv1.ListOriginsRequest{})},
+	"LogService/GetLogCoverage":  {plain("audit", &heyanv1.GetLogCoverageRequest{})},
+	"LogService/GetCheckpoint":   {plain("audit", &heyanv1.GetCheckpointRequest{})},
 }
 
 // What the office needs on file. Ids are short: a row that two stores need the id of has no 16 bytes of it.
@@ -384,6 +394,20 @@ func (o *office) approval() (id string, sum []byte) {
 		o.t.Fatal("the approval does not wait")
 	}
 	return id, waiting.GetApprovals()[at].GetRequestSha256()
+}
+
+// hold puts a hold on file.
+func (o *office) hold() string {
+	o.t.Helper()
+	r := holdOf(o.fresh("h"))
+	if _, err := heyanv1.NewComplianceServiceClient(o.crew.system).CreateHold(context.Background(), r); err != nil {
+		o.t.Errorf("a hold: %v", err)
+	}
+	return r.GetHold().GetId()
+}
+
+func holdOf(id string) *heyanv1.CreateHoldRequest {
+	return &heyanv1.CreateHoldRequest{Hold: &heyanv1.Hold{Id: id, Cause: heyanv1.Hold_CAUSE_COURT, Reference: "17", LogRange: &heyanv1.Hold_LogRange{}}}
 }
 
 func basisOf(id string, kind heyanv1.LegalBasis_Kind) *heyanv1.CreateLegalBasisRequest {

@@ -382,7 +382,7 @@ func (c *canaries) valuesFor(path memberPath, where string) (values []string) {
 // number of a foreign document from other words (verifier/field, CarriesValue): who writes one there has it kept, in the
 // business store.
 var forPeople = map[string]bool{
-	"contract_ref": true, "subject_alt_name": true,
+	"contract_ref": true, "reference": true, "subject_alt_name": true,
 	"display_name": true, "reason": true, "label": true, "description": true, "citation": true, "title": true, "change_summary": true,
 	"nature": true, "use": true, "contact": true, "version": true,
 }

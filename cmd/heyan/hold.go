@@ -186,7 +186,7 @@ func holdList(a *app) *cobra.Command {
 }
 
 func holdTable(holds []*heyanv1.Hold) *output.Table {
-	table := output.NewTable("HOLD", "STATE", "CAUSE", "REFERENCE", "RECORDS OF +08:00", "ENDS +08:00", "BY", "CREATED", "SEGMENTS", "KEEPS", "DAYS LONGER", "RELEASED", "BY", "REASON")
+	table := output.NewTable("HOLD", "STATE", "CAUSE", "REFERENCE", "RECORDS OF +08:00", "ENDS +08:00", "BY", "CREATED", "SEGMENTS", "KEEPS", "DAYS LONGER", "RELEASED", "RELEASED BY", "REASON")
 	for _, h := range holds {
 		segments, keeps, days := "", "", ""
 		if c := h.GetCost(); c != nil {
