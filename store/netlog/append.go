@@ -40,7 +40,7 @@ type Log struct {
 
 	sealer    sealer
 	rotateNow atomic.Bool // Seal asks for the live file to be closed
-	purging   sync.Mutex  // held by a purge
+	purging   sync.Mutex  // held by each step of a purge
 
 	// The writer's own.
 	file *wal.Writer

@@ -18,7 +18,7 @@
 //   - Every commit has a checkpoint (C2SP tlog-checkpoint) under the origin's Ed25519 key, and every record a proof
 //     (C2SP tlog-proof). Files are made with mode 0600, directories with 0700, and record bodies are sealed with
 //     AES-256-GCM when there is a seal key.
-//   - [Log.Purge] removes the oldest segments, never before six calendar months. The log's minimum index is raised first,
+//   - [Log.RemovePurged] removes the oldest segments, never before six calendar months. [Log.Raise] raises the log's minimum index first,
 //     in a record and in a file that the key signed, so that purged, missing and forged are told apart; what is left is
 //     whole, and provable against each older checkpoint of which hashes were kept: nine at most, and nothing else of what
 //     is gone but tree hashes over 256 records and more.

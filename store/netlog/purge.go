@@ -17,7 +17,7 @@ import (
 // ErrNotPurgeable means that records may not be purged, or cannot be. The error that matches it says why.
 var ErrNotPurgeable = errors.New("netlog: records cannot be purged")
 
-// Purging is a purge of the oldest records.
+// Purging is what becomes of the oldest records.
 type Purging struct {
 	// To is the new minimum index: the end of a segment.
 	To uint64
@@ -26,9 +26,6 @@ type Purging struct {
 	Keep []uint64
 	// Record makes a record log.minimum_raised with that Purge durable, and returns its index. Required.
 	Record func(record.Purge) (index uint64, err error)
-	// Wait returns when whoever reads the log's files beside it had the time to see the new minimum index, or with the
-	// context's error. Nil does not wait.
-	Wait func(context.Context) error
 }
 
 // Expendable returns the segments that can be purged, from the oldest on: those whose records no write-ahead file
@@ -51,20 +48,16 @@ func (r *Reader) Expendable() ([]Manifest, error) {
 	return all, nil
 }
 
-// Purge gives up the records before a new minimum index and removes their segments, in this order: the hashes that are
-// kept of them, the record that says so, the signed file of the minimum index, each of them durable before the next;
-// then the wait, and then the segments, from the oldest on. Reads of the records end with [ErrPurged] once the file is
-// durable: there is no way back from there. After a crash, an error or the end of the context the next purge or start
-// removes what is left.
+// Raise gives up the records before a new minimum index, in this order, each step durable before the next: the hashes that
+// are kept of them, the record that says so, and the signed file of the minimum index. From then on reads of the records
+// end with [ErrPurged], and there is no way back. The segments stay on the disk until [Log.RemovePurged]; in between
+// whoever reads the files beside this log has the time to see it. After a crash the next start removes them.
 //
 // It refuses with [ErrNotPurgeable] what is younger than the six calendar months that no policy goes below, whatever the
-// caller has found. It MUST have returned before Close.
-func (l *Log) Purge(ctx context.Context, p Purging) (done record.Purge, err error) {
+// caller has found.
+func (l *Log) Raise(p Purging) (done record.Purge, err error) {
 	l.purging.Lock()
 	defer l.purging.Unlock()
-	if _, err := l.removePurged(l.opt.FS); err != nil {
-		return done, err
-	}
 	if done, err = l.purgeable(p.To); err != nil {
 		return done, err
 	}
@@ -79,16 +72,18 @@ func (l *Log) Purge(ctx context.Context, p Purging) (done record.Purge, err erro
 	if m.record, err = p.Record(done); err != nil {
 		return done, err
 	}
-	if err := l.raise(ctx, m, e); err != nil {
-		return done, err
+	return done, l.raise(m, e)
+}
+
+// RemovePurged removes the segments before the minimum index, from the oldest on, and returns how many there were. It
+// MUST have returned before Close.
+func (l *Log) RemovePurged() (removed int, err error) {
+	l.purging.Lock()
+	defer l.purging.Unlock()
+	if err := l.Healthy(); err != nil {
+		return 0, err
 	}
-	if p.Wait != nil {
-		if err := p.Wait(ctx); err != nil {
-			return done, err
-		}
-	}
-	_, err = l.removePurged(l.opt.FS)
-	return done, errors.Join(err, l.Healthy())
+	return l.removePurged(l.opt.FS)
 }
 
 // purgeable describes the purge to an index, or says why it cannot be.
@@ -139,8 +134,8 @@ func (l *Log) keepEdges(p Purging, done *record.Purge) (edges, error) {
 }
 
 // raise makes the minimum index durable, once its record is, and takes it.
-func (l *Log) raise(ctx context.Context, m minimum, e edges) error {
-	leaf, err := l.Get(ctx, m.record)
+func (l *Log) raise(m minimum, e edges) error {
+	leaf, err := l.Get(context.Background(), m.record)
 	if err != nil {
 		return fmt.Errorf("netlog: the record that raises the minimum index: %w", err)
 	}

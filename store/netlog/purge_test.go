@@ -52,8 +52,11 @@ func raised(t testing.TB, l *Log) func(record.Purge) (uint64, error) {
 
 func purge(t testing.TB, l *Log, to uint64, keep ...uint64) record.Purge {
 	t.Helper()
-	done, err := l.Purge(t.Context(), Purging{To: to, Keep: keep, Record: raised(t, l)})
+	done, err := l.Raise(Purging{To: to, Keep: keep, Record: raised(t, l)})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.RemovePurged(); err != nil {
 		t.Fatal(err)
 	}
 	return done
@@ -320,7 +323,7 @@ func TestPurgeRefuses(t *testing.T) {
 		if p.Record == nil {
 			p.Record = raised(t, l)
 		}
-		if _, err := l.Purge(t.Context(), p); !errors.Is(err, want) {
+		if _, err := l.Raise(p); !errors.Is(err, want) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if l.First() != 0 || len(list(t, filepath.Join(opt.Dir, segmentDir), segmentSuffix)) != 5 {
@@ -335,7 +338,7 @@ func TestPurgeRefuses(t *testing.T) {
 	clock.Store(later.UnixNano())
 	failed := errors.New("injected")
 	refuse("without its record", Purging{To: 256, Record: func(record.Purge) (uint64, error) { return 0, failed }}, failed)
-	if _, err := l.Purge(t.Context(), Purging{To: 256, Record: func(record.Purge) (uint64, error) { return 7, nil }}); err == nil || l.First() != 0 {
+	if _, err := l.Raise(Purging{To: 256, Record: func(record.Purge) (uint64, error) { return 7, nil }}); err == nil || l.First() != 0 {
 		t.Errorf("by another record: %v", err)
 	}
 	// A write-ahead file that repeats a segment's records, as a failed removal leaves it.
@@ -348,14 +351,14 @@ func TestPurgeRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	purge(t, l, 256)
-	if _, err := l.Purge(t.Context(), Purging{To: 256, Record: raised(t, l)}); !errors.Is(err, ErrNotPurgeable) {
+	if _, err := l.Raise(Purging{To: 256, Record: raised(t, l)}); !errors.Is(err, ErrNotPurgeable) {
 		t.Errorf("twice: %v", err)
 	}
 }
 
-// TestPurgeWaits: between the new minimum index and the first removal whoever reads beside it has its time; a purge that is
-// given up there is finished by the next, or by a start.
-func TestPurgeWaits(t *testing.T) {
+// TestPurgeInBetween: between the new minimum index and the first removal everybody sees what is to go as purged; a purge
+// that ends there is finished by the next, or by a start.
+func TestPurgeInBetween(t *testing.T) {
 	opt, clock := purging(options(filepath.Join(t.TempDir(), "log")))
 	l, _ := grown(t, opt, clock)
 	segments := func() int { return len(list(t, filepath.Join(opt.Dir, segmentDir), segmentSuffix)) }
@@ -370,20 +373,19 @@ func TestPurgeWaits(t *testing.T) {
 		},
 	} {
 		to := uint64(256 + 512*i)
-		_, err := l.Purge(t.Context(), Purging{To: to, Record: raised(t, l), Wait: func(context.Context) error {
-			r, err := OpenReader(ReaderOptions{Dir: opt.Dir, SealKey: opt.SealKey})
-			if err != nil {
-				return err
-			}
-			defer r.Close()
-			if r.First() != to || segments() != 5-2*i {
-				t.Errorf("while it waits the log begins with %d, of %d segments", r.First(), segments())
-			}
-			left(t, r, int(to))
-			return context.Canceled
-		}})
-		if !errors.Is(err, context.Canceled) || l.First() != to || segments() != 5-2*i {
-			t.Errorf("given up: %v, %d segments", err, segments())
+		if _, err := l.Raise(Purging{To: to, Record: raised(t, l)}); err != nil || l.First() != to {
+			t.Fatal(err)
+		}
+		r, err := OpenReader(ReaderOptions{Dir: opt.Dir, SealKey: opt.SealKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.First() != to || segments() != 5-2*i {
+			t.Errorf("in between the log begins with %d, and has %d segments", r.First(), segments())
+		}
+		left(t, r, int(to))
+		if err := r.Close(); err != nil {
+			t.Error(err)
 		}
 		finish()
 		if segments() != 3-i {
