@@ -94,3 +94,12 @@ func (s *Server) ForgetLogins() { *s.sources = *newSources(s.now()) }
 
 // LookAtSpace looks at the room for the log, as every second does.
 func (s *Server) LookAtSpace() { s.lookAtSpace() }
+
+// Purger returns what purges the log, as each minute does; waited is run in place of the wait.
+func (s *Server) Purger(waited func(context.Context) error) (look func(context.Context)) {
+	p := s.purger()
+	if p.notes = waited; waited == nil {
+		p.notes = func(context.Context) error { return nil }
+	}
+	return p.look
+}

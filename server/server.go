@@ -63,6 +63,7 @@ import (
 	"github.com/heyan-project/heyan/store/netlog/retention"
 	"github.com/heyan-project/heyan/store/netlog/space"
 	"github.com/heyan-project/heyan/store/netlog/totals"
+	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/digest"
 	"github.com/heyan-project/heyan/verifier/fault"
@@ -81,6 +82,7 @@ type Metrics interface {
 	LogAppended(took time.Duration)
 	BudgetExhausted() // a client's refusal budget is used up
 	Connections
+	Purges
 }
 
 // Connections is what the server counts of connections.
@@ -136,6 +138,9 @@ type Config struct {
 	// AcceptOlderStore is the choice to go on with a store that is older than its log: the OlderStoreError.Log that it
 	// was refused with. Any other number chooses nothing, so that no choice is good for a second time.
 	AcceptOlderStore uint64
+	// Anchors returns checkpoints of the log that left this machine, of sizes in (from, to]. Nothing of them need be verified.
+	// Nil: none can be read.
+	Anchors func(ctx context.Context, from, to uint64) ([]tree.Checkpoint, error)
 }
 
 // Machine is what a heartbeat says of the machine. Zeros are left out.
@@ -240,6 +245,7 @@ func New(ctx context.Context, c Config) (*Server, error) {
 	s.background.Go(s.watchLog)
 	s.background.Go(s.watchSpace)
 	s.background.Go(s.rewriteDatasets)
+	s.background.Go(s.purgeLog)
 	s.background.Go(s.countHours)
 	s.log.OnSealed(s.recordSealing)
 	return s, nil

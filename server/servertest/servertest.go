@@ -36,6 +36,7 @@ import (
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/space"
+	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/dataset"
 	"github.com/heyan-project/heyan/verifier/digest"
@@ -65,6 +66,10 @@ type Options struct {
 	Silence    time.Duration // how long a stream's caller may be silent; 0 = the server's default
 	Drain      time.Duration // how long a stop waits for calls; 0 = 5 s
 	Notice     time.Duration // how long a stop says NOT_SERVING first
+
+	Steady  func() time.Time         // nil = the clock that the test moves
+	Clock   func() record.ClockState // nil = synchronised
+	Anchors func(ctx context.Context, from, to uint64) ([]tree.Checkpoint, error)
 
 	AcceptOlderStore uint64 // the choice that a refused start asked for
 }
@@ -99,6 +104,7 @@ type Server struct {
 
 	t        testing.TB
 	embedded *embedded.Store
+	recovery netlog.Recovery
 	served   chan error
 	stopOnce sync.Once
 }
@@ -212,7 +218,7 @@ func (s *Server) open(o Options, fresh bool) {
 	if fresh {
 		s.Log, err = netlog.Create(options, "test")
 	} else {
-		s.Log, _, err = netlog.Open(options)
+		s.Log, s.recovery, err = netlog.Open(options)
 	}
 	check(s.t, err)
 	stored := embedded.Options{
@@ -272,10 +278,13 @@ func (s *Server) assemble(o Options) error {
 	pair, err := issued.TLS()
 	check(s.t, err)
 	s.Server, err = server.New(context.Background(), server.Config{
-		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.Log, Keys: s.Ring, Catalogue: catalogue,
-		Now: s.Clock.Now, Steady: s.Clock.Now, Random: rand.Reader, Clock: func() record.Clock {
+		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.Log, Recovery: s.recovery, Anchors: o.Anchors, Keys: s.Ring, Catalogue: catalogue,
+		Now: s.Clock.Now, Steady: o.steady(s.Clock), Random: rand.Reader, Clock: func() record.Clock {
 			if o.OnRecord != nil {
 				o.OnRecord()
+			}
+			if o.Clock != nil {
+				return record.Clock{State: o.Clock()}
 			}
 			return record.Clock{State: record.ClockSynchronised}
 		},
@@ -407,6 +416,13 @@ func (o *Options) space() *space.Watch {
 	return space.New(func() (uint64, uint64, error) { return o.Room.Load(), 1000, nil }, high, floor)
 }
 
+func (o *Options) steady(c *Clock) func() time.Time {
+	if o.Steady != nil {
+		return o.Steady
+	}
+	return c.Now
+}
+
 func (o *Options) metrics() server.Metrics {
 	if o.Metrics != nil {
 		return o.Metrics
@@ -429,4 +445,7 @@ func (Uncounted) Verified(product.ID, product.Verdict, product.Billing, bool) {}
 func (Uncounted) LogAppended(time.Duration)                                   {}
 func (Uncounted) BudgetExhausted()                                            {}
 func (Uncounted) StrangerCounted()                                            {}
+func (Uncounted) LogPurged(uint64, uint64)                                    {}
+func (Uncounted) LogPurgeFailed()                                             {}
+func (Uncounted) LogPurgeDue(time.Time)                                       {}
 func (Uncounted) SourcesShared(bool)                                          {}

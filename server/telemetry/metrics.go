@@ -92,6 +92,7 @@ type Metrics struct {
 	failures      map[string]prometheus.Counter // handshakes, by cause
 	sessions      prometheus.Gauge
 	sharedSource  prometheus.Gauge
+	purges
 
 	logAppend, logFlush, logBatch, ledgerCommit prometheus.Histogram
 }
@@ -124,6 +125,7 @@ func New(c Config) (*Metrics, error) {
 	m.bindVerifications(&r, c.Products)
 	m.bindRefusals(&r)
 	m.bindConnections(&r)
+	m.purges.bind(&r)
 	m.logAppend = r.histogram("heyan_log_append_seconds", "Time from handing a record to the network log until it was durable.", flushBuckets)
 	m.logFlush = r.histogram("heyan_log_flush_seconds", "Time of one write and flush of the network log.", flushBuckets)
 	m.logBatch = r.histogram("heyan_log_batch_records", "Records made durable by one flush of the network log.", prometheus.ExponentialBuckets(1, 2, 13))

@@ -161,6 +161,10 @@ func TestCounts(t *testing.T) {
 	m.SessionOpened()
 	m.SessionClosed()
 	m.SourcesShared(true)
+	m.LogPurged(100, 4096)
+	m.LogPurged(1, 4)
+	m.LogPurgeFailed()
+	m.LogPurgeDue(time.Unix(1_800_000_000, 0))
 	m.LogAppended(time.Millisecond)
 	m.LogFlushed(7, time.Millisecond)
 	m.LedgerCommitted(time.Millisecond)
@@ -184,6 +188,10 @@ func TestCounts(t *testing.T) {
 		{"heyan_tls_handshake_failures_total", []string{"cause=plaintext"}, 0},
 		{"heyan_sessions_open", nil, 1},
 		{"heyan_sources_shared", nil, 1},
+		{"heyan_log_purged_records_total", nil, 101},
+		{"heyan_log_purged_bytes_total", nil, 4100},
+		{"heyan_log_purge_failures_total", nil, 1},
+		{"heyan_log_purge_due_timestamp_seconds", nil, 1_800_000_000},
 		{"heyan_log_append_seconds", nil, 1},
 		{"heyan_log_flush_seconds", nil, 1},
 		{"heyan_log_batch_records", nil, 1},

@@ -47,6 +47,7 @@ import (
 
 	"github.com/heyan-project/heyan/store/netlog/atrest"
 	"github.com/heyan-project/heyan/store/netlog/disk"
+	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/segment"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
@@ -183,6 +184,6 @@ type Recovery struct {
 	// Committed is the tree size that a commit among the cut bytes named, or zero. It was being written when the
 	// machine stopped, and nobody was answered; or it was damaged later, and then a receipt from it will not verify.
 	Committed uint64
-	// Purged is how many segments below the minimum index were removed: a purge had been cut short.
-	Purged int
+	// Purged is what was removed below the minimum index: a purge had been cut short.
+	Purged record.Purge
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -75,13 +76,13 @@ func (l *Log) Raise(p Purging) (done record.Purge, err error) {
 	return done, l.raise(m, e)
 }
 
-// RemovePurged removes the segments before the minimum index, from the oldest on, and returns how many there were. It
-// MUST have returned before Close.
-func (l *Log) RemovePurged() (removed int, err error) {
+// RemovePurged removes the segments before the minimum index, from the oldest on, and returns what they held; the zero
+// Purge where there were none. It MUST have returned before Close.
+func (l *Log) RemovePurged() (removed record.Purge, err error) {
 	l.purging.Lock()
 	defer l.purging.Unlock()
 	if err := l.Healthy(); err != nil {
-		return 0, err
+		return removed, err
 	}
 	return l.removePurged(l.opt.FS)
 }
@@ -149,18 +150,25 @@ func (l *Log) raise(m minimum, e edges) error {
 	return nil
 }
 
-// removePurged removes the segments before the minimum index, from the oldest on, and returns how many.
-func (r *Reader) removePurged(fsys disk.FS) (removed int, err error) {
+// removePurged removes the segments before the minimum index, from the oldest on.
+func (r *Reader) removePurged(fsys disk.FS) (removed record.Purge, err error) {
 	names, err := segmentNames(r.dir)
 	if err != nil {
-		return 0, err
+		return removed, err
 	}
 	// The watch looks at the segments that are known. These are not, but it may have begun before.
 	r.files.Lock()
 	defer r.files.Unlock()
 	for _, name := range names {
-		if first, ok := firstOf(name); !ok || first >= r.First() {
+		first, ok := firstOf(name)
+		if !ok || first >= r.First() {
 			continue
+		}
+		if info, err := os.Stat(name); err == nil {
+			removed.Bytes += uint64(info.Size())
+		}
+		if removed.To = r.First(); removed.Segments == 0 {
+			removed.From = first
 		}
 		r.segments.drop(name)
 		for _, file := range []string{name, manifestName(name)} {
@@ -168,10 +176,10 @@ func (r *Reader) removePurged(fsys disk.FS) (removed int, err error) {
 				return removed, err
 			}
 		}
-		removed++
+		removed.Segments++
 	}
-	if removed == 0 {
-		return 0, nil
+	if removed.Segments == 0 {
+		return removed, nil
 	}
 	return removed, fsys.SyncDir(filepath.Join(r.dir, segmentDir))
 }

@@ -165,7 +165,7 @@ func TestPurge(t *testing.T) {
 		scan(t, opt.Dir, leaves, kept)
 		closeLog(t, l)
 		l, rec := open(t, opt)
-		if rec.Purged != 0 {
+		if rec.Purged.Segments != 0 {
 			t.Errorf("%+v", rec)
 		}
 		left(t, l, 768)
@@ -367,7 +367,7 @@ func TestPurgeInBetween(t *testing.T) {
 		func() {
 			closeLog(t, l)
 			var rec Recovery
-			if l, rec = open(t, opt); rec.Purged != 1 {
+			if l, rec = open(t, opt); rec.Purged != (record.Purge{From: 512, To: 768, Segments: 1, Bytes: rec.Purged.Bytes}) || rec.Purged.Bytes == 0 {
 				t.Errorf("%+v", rec)
 			}
 		},
