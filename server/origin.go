@@ -112,6 +112,10 @@ func checkUnlisted(ctx context.Context, log *netlog.Log, s store.Store) error {
 // birthOf reads from the log's first record what the store lists of an origin.
 func birthOf(ctx context.Context, log Log) (api.OriginRow, error) {
 	leaf, err := log.Get(ctx, 0)
+	if errors.Is(err, netlog.ErrPurged) {
+		// Its birth was purged. Origins are listed for ever, so this store was put back from before it.
+		return api.OriginRow{}, fmt.Errorf("%w: the store does not list %s, whose first records were purged; put back a newer store", ErrForeignLog, log.Origin())
+	}
 	if err != nil {
 		return api.OriginRow{}, fmt.Errorf("%w: its first record cannot be read: %w", ErrForeignLog, err)
 	}

@@ -201,7 +201,7 @@ func (e *exporting) send(m *heyanv1.ExportLogResponse) error {
 	return nil
 }
 
-// consistency proves the tree of the checkpoint to hold each older one that the log has.
+// consistency proves the tree of the checkpoint to hold each older one that the log has, or has kept the hashes of.
 func consistency(sizes []uint64, head *heyanv1.Checkpoint, log *netlog.Log) ([]*heyanv1.ConsistencyProof, error) {
 	var all []*heyanv1.ConsistencyProof
 	for _, older := range sizes {
@@ -209,6 +209,9 @@ func consistency(sizes []uint64, head *heyanv1.Checkpoint, log *netlog.Log) ([]*
 			continue
 		}
 		hashes, err := tree.ProveConsistency(older, head.GetSize(), tree.Hash(head.GetRoot()), log)
+		if errors.Is(err, netlog.ErrPurged) {
+			continue // with its records; of one a day hashes were kept
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -95,7 +95,7 @@ func (l *Log) amendments(ctx context.Context) (map[uint64]string, error) {
 // run reads what is there, and then, with follow, what comes.
 func (s *listing) run(ctx context.Context, req *heyanv1.ListLogEntriesRequest, from uint64) error {
 	log := s.d.Log
-	to := log.Size()
+	from, to := max(from, log.First()), log.Size()
 	if end := req.GetEndIndex(); end != 0 {
 		to = min(to, end)
 	}

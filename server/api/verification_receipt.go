@@ -59,7 +59,7 @@ func proven(ctx context.Context, log records, id ledger.ID, at ledger.Position) 
 		return nil, nil, noReceipt()
 	case err == nil:
 		return leaf, proof, nil
-	case errors.Is(err, netlog.ErrNotFound):
+	case errors.Is(err, netlog.ErrNotFound), errors.Is(err, netlog.ErrPurged):
 		return nil, nil, noReceipt()
 	case ctx.Err() != nil:
 		return nil, nil, ctx.Err()
