@@ -34,7 +34,7 @@ var beside = []record.Event{
 	record.VerificationLost, record.StoreRollbackAccepted,
 	record.ClientSuspended, record.ClientResumed, record.ApprovalRequested, record.ConsentTombstoned, record.LogFollowed,
 	record.DatasetRewritten, record.LogSealed, record.DiskWatermarkReached, record.DiskWatermarkCleared,
-	record.RetentionRefused, record.HoldAssessed,
+	record.RetentionRefused, record.HoldAssessed, record.LogMinimumRaised, record.LogPurged,
 }
 
 // elsewhere are events of programs around the server (of first starts and refused configurations), and of methods
@@ -71,6 +71,10 @@ func TestEvents(t *testing.T) {
 	w.recovered(t)
 	w.rolledBack()
 	for _, r := range w.Records(0) {
+		seen[r.Event] = true
+	}
+	w.purged(t)
+	for _, r := range w.Records(w.Log.First()) {
 		seen[r.Event] = true
 	}
 	for _, e := range slices.Sorted(maps.Keys(want)) {
@@ -245,4 +249,16 @@ func (w *world) rolledBack() {
 	w.Stop()
 	putBack()
 	w.accept(w.refused(0))
+}
+
+// purged has the time of the log's first records end.
+func (w *world) purged(t *testing.T) {
+	seal(t, w.Server)
+	_, err := w.Mark()
+	must(t, err)
+	w.pass(2 * 365 * 24 * time.Hour)
+	w.Purger(nil)(t.Context())
+	if w.Log.First() == 0 {
+		t.Error("nothing was purged")
+	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 	"github.com/heyan-project/heyan/server/telemetry"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/outside"
+	"github.com/heyan-project/heyan/store/netlog/tree"
 )
 
 // lastSend is how long a stop waits for the last checkpoint to leave.
@@ -41,6 +43,20 @@ func contradicted(err error, path string) error {
 		return err
 	}
 	return usageError(inOneLine(err), refused.Remedy()+"; or begin a new origin, whose first record names this one and the newest checkpoint known of it: heyan init --new-origin restored --config "+shellQuote(path))
+}
+
+// anchors reads what checkpoints of the log the files elsewhere hold; nil where there is no such file.
+func (s *state) anchors() func(ctx context.Context, from, to uint64) ([]tree.Checkpoint, error) {
+	if !slices.ContainsFunc(s.targets, func(t *outside.Target) bool { return t.Kind == outside.File }) {
+		return nil
+	}
+	return func(ctx context.Context, from, to uint64) ([]tree.Checkpoint, error) {
+		verifier, err := tree.NewVerifier(s.log.Key())
+		if err != nil {
+			return nil, err
+		}
+		return outside.Kept(ctx, s.targets, verifier, from, to)
+	}
 }
 
 // sending makes what sends the log's checkpoints elsewhere. It does nothing before it is started.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/heyan-project/heyan/server"
 	"github.com/heyan-project/heyan/server/telemetry"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/verifier/fault"
 )
 
 func serveCommand(a *app) *cobra.Command {
@@ -66,7 +68,7 @@ func (a *app) serve(ctx context.Context, path string, acceptOlderStore uint64) e
 	logger := telemetry.Logger(a.Err, new(slog.LevelVar))
 	c, err := config.Load(path)
 	if err != nil {
-		a.refusedConfig(path, "")
+		a.refusedConfig(path, refusedMember(err))
 		return usageError(inOneLine(err), "heyan config check "+path+" lists everything that is wrong")
 	}
 	applyRuntime(c.Runtime)
@@ -162,6 +164,18 @@ func refusedKey(c *config.Config, err error) string {
 	return "keys"
 }
 
+// refusedMember returns the member for which a configuration was refused, where the log says more of it than that; else it
+// is empty.
+func refusedMember(err error) string {
+	var wrong *config.Errors
+	if errors.As(err, &wrong) && slices.ContainsFunc(wrong.Lines(), func(line string) bool {
+		return strings.HasPrefix(line, config.RetentionMember+": "+fault.RetentionBelowFloor.String())
+	}) {
+		return config.RetentionMember
+	}
+	return ""
+}
+
 // refusedConfig puts the refusal of a configuration into the network log, where there is one that opens: an
 // attempt to set what is not allowed is an event that counts. member is what was refused, where that is known.
 func (a *app) refusedConfig(path, member string) {
@@ -183,6 +197,9 @@ func (a *app) refusedConfig(path, member string) {
 	}
 	_, err = j.System(record.ConfigRefused, func(r *record.Record) {
 		r.Outcome = record.Outcome{Kind: record.Denied, Reason: "CONFIG_REFUSED"}
+		if member == config.RetentionMember {
+			r.Outcome.Reason = fault.RetentionBelowFloor.String()
+		}
 		if member != "" {
 			r.Change = &record.Change{Diff: "refused=" + member}
 		}

@@ -303,6 +303,10 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 	if err != nil {
 		return nil, err
 	}
+	policy, err := s.config.Log.Retention.Policy()
+	if err != nil {
+		return nil, err
+	}
 	handler, stopTracing, err := telemetry.Tracing(ctx, lookup, telemetry.TracingConfig{Methods: methods(), Version: buildVersion(), Logger: s.logger})
 	if err != nil {
 		return nil, err
@@ -326,7 +330,7 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Recovery: s.recovery, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
 		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Machine: func() server.Machine { return machine(s.logDir()) }, Authorities: func() []record.Health { return authorities(s.store) }, Space: room, Logger: s.logger, Metrics: s.metrics, Tracing: handler,
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, TrustedProxies: s.config.Proxies(), AllowTLS12: s.config.TLS.MinVersion == "1.2",
-		Production: s.config.Production, Region: s.config.Region, Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
+		Production: s.config.Production, Region: s.config.Region, Retention: policy, Anchors: s.anchors(), Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,
 		Strangers: server.Strangers{Connections: s.config.Limits.Strangers, FromOneAddress: s.config.Limits.StrangersPerAddress, Idle: s.config.Limits.StrangerIdle},
 		Streams:   s.config.Limits.Streams, StreamWorkers: s.config.Runtime.StreamWorkers, Drain: s.config.Limits.Drain, Silence: s.config.Limits.Silence,
 		Notice: s.notice(), Digests: s.digests(), AcceptOlderStore: s.acceptOlderStore,

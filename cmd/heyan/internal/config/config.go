@@ -21,6 +21,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/heyan-project/heyan/store/netlog/retention"
 	"github.com/heyan-project/heyan/verifier/consent"
 	"github.com/heyan-project/heyan/verifier/field"
 	"github.com/heyan-project/heyan/verifier/product"
@@ -71,6 +72,7 @@ type Keys struct {
 type Log struct {
 	FileSize      int64         `yaml:"file_size"`      // bytes of a WAL file
 	AppendTimeout time.Duration `yaml:"append_timeout"` // how long a flush may take
+	Retention     Retention     `yaml:"retention"`
 	Forward       Forward       `yaml:"forward"`
 	Space         Space         `yaml:"space"`
 	// Where the newest signed checkpoint goes, a URL each, and how often. See [Config.Outside].
@@ -122,7 +124,8 @@ func Default() Config {
 	return Config{
 		Node: "node1", Listen: "0.0.0.0:9443", StatusListen: "127.0.0.1:9090",
 		TLS:     TLS{MinVersion: "1.3"},
-		Log:     Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second, Forward: Forward{MaxLag: 100_000}, Space: Space{High: "10%", Floor: "512MiB"}, CheckpointsEvery: time.Minute},
+		Log: Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second, Retention: Retention{"P6M", retention.DefaultGrace}, Forward: Forward{MaxLag: 100_000},
+			Space: Space{High: "10%", Floor: "512MiB"}, CheckpointsEvery: time.Minute},
 		Limits:  Limits{Streams: 1024, Drain: 20 * time.Second, Silence: 2 * time.Minute, Strangers: 1024, StrangersPerAddress: 64, StrangerIdle: 10 * time.Second},
 		Runtime: Runtime{GCPercent: 400, StreamWorkers: 512, CacheBytes: 128 << 20},
 	}
@@ -244,6 +247,7 @@ func (c *Config) check(wrong *Errors) {
 	c.checkProxies(require)
 	c.checkOutside(require)
 	c.checkSpace(require)
+	c.checkRetention(require)
 	if c.Production {
 		require(!c.Reflection, "reflection is not for production")
 		require(len(c.TLS.ClientCA) > 0, "tls.client_ca is required in production: operators sign in by certificate")
