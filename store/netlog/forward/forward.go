@@ -49,6 +49,7 @@ import (
 // Log is what is followed; [netlog.Log] is one.
 type Log interface {
 	Origin() string
+	First() uint64
 	Size() uint64
 	Read(ctx context.Context, from, to uint64, fn func(index uint64, leaf []byte) error) error
 	Follow(ctx context.Context, from uint64, fn func(index uint64, leaf []byte) error) error

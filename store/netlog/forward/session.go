@@ -148,6 +148,12 @@ func (f *Forwarder) send(ctx context.Context, out *bufio.Writer) error {
 		} else if err = f.opt.Log.Read(ctx, f.cursor.next, f.opt.Log.Size(), each); err == nil {
 			return out.Flush()
 		}
+		if errors.Is(err, netlog.ErrPurged) { // the collector was away for longer than records are kept
+			if err := f.skip(out, f.opt.Log.First()); err != nil {
+				return err
+			}
+			continue
+		}
 		if !errors.Is(err, errBehind) && (f.drain.Err() == nil || ctx.Err() != nil || !errors.Is(err, context.Canceled)) {
 			return err
 		}

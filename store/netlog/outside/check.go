@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
 
@@ -64,7 +65,7 @@ var ErrNone = errors.New("outside: no checkpoint of this log")
 
 // Check holds the log against the newest checkpoint that each target has. Errors: every [RefusedError] that the log has
 // earned, joined, or that of a log whose tree cannot be read. doubt is told, one call at a time, of each target that says
-// nothing: it cannot be read, or [ErrNone].
+// nothing: it cannot be read, [ErrNone], or netlog.ErrPurged where its newest checkpoint is of records that were.
 func Check(ctx context.Context, targets []*Target, log Log, doubt func(*Target, error)) error {
 	verifier, err := tree.NewVerifier(log.Key())
 	if err != nil {
@@ -84,6 +85,10 @@ func Check(ctx context.Context, targets []*Target, log Log, doubt func(*Target, 
 		}
 		for _, c := range f.newest {
 			reason, err := compare(c, log)
+			if errors.Is(err, netlog.ErrPurged) {
+				doubt(t, err) // it is older than what the log keeps
+				continue
+			}
 			if err != nil {
 				return err
 			}

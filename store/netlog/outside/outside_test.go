@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
 
@@ -21,6 +22,7 @@ type history struct {
 	signer *tree.Signer
 	tree.Frontier
 	hashes []tree.Hash
+	purged bool
 }
 
 func newHistory(t *testing.T, origin string, seed byte) *history {
@@ -53,6 +55,9 @@ func (h *history) Key() string { return h.signer.Key() }
 
 func (h *history) ReadHashes(indexes []int64) ([]tree.Hash, error) {
 	out := make([]tree.Hash, len(indexes))
+	if h.purged {
+		return nil, netlog.ErrPurged
+	}
 	for i, x := range indexes {
 		out[i] = h.hashes[x]
 	}
