@@ -105,9 +105,6 @@ func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "origin: %s\nrecords: %d, verified: %d, checkpoints: %d, files: %d\nroot: %s\n",
 		r.Origin, r.Size, r.Verified, r.Commits, r.Files, r.Root)
-	if r.First > 0 {
-		fmt.Fprintf(&b, "purged: records before %d\n", r.First)
-	}
 	for _, f := range r.Findings {
 		fmt.Fprintln(&b, f)
 	}

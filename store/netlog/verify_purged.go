@@ -38,6 +38,7 @@ func (v *verification) beginAtMinimum() error {
 	if v.file = ""; m.index == 0 {
 		return nil
 	}
+	v.find(Purged, 0, m.index, 0, fmt.Sprintf("their time was over; the log begins with record %d", m.index))
 	v.report.First = m.index
 	v.next, v.known, v.sealed, v.frontier = m.index, m.index, m.index, m.frontier
 	if v.r.sealedRoot(m.index) != m.frontier.Root() {
