@@ -68,6 +68,7 @@ func TestDamagedMinimum(t *testing.T) {
 		"tiles":                {remove("tile"), false, "tampered: records from 0 to 767, file tile", false},
 		"edges":                {remove(edgesFile), false, "unverifiable (purged): records from 0 to 767: outside evidence", true},
 		"other edges":          {func(t *testing.T, dir string) { spoil(t, dir) }, false, "unverifiable: records from 0 to 299", true},
+		"by another record":    {func(t *testing.T, dir string) { restate(t, dir, 1499) }, false, "tampered: records from 1499 to 1499, file minimum", false},
 		"nothing":              {func(*testing.T, string) {}, false, "", true},
 	} {
 		t.Run(title, func(t *testing.T) {
@@ -113,4 +114,25 @@ func origin(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return id.Origin
+}
+
+// restate signs the minimum index anew, as if another record had raised it.
+func restate(t *testing.T, dir string, index uint64) {
+	t.Helper()
+	signer, err := tree.NewSigner(origin(t, dir), signing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier, err := tree.NewVerifier(signer.Key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := readMinimum(dir, verifier)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.record = index
+	if err := m.write(disktest.NoSync(), dir, signer); err != nil {
+		t.Fatal(err)
+	}
 }
