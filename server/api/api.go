@@ -29,6 +29,7 @@ import (
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/origins"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier"
 	"github.com/heyan-project/heyan/verifier/digest"
@@ -39,7 +40,7 @@ import (
 	"github.com/heyan-project/heyan/verifier/role"
 )
 
-// Deps is what the services are made of. Every member is required.
+// Deps is what the services are made of. Every member is required that does not say otherwise.
 type Deps struct {
 	Verifier  *verifier.Verifier
 	Store     store.Store
@@ -63,6 +64,8 @@ type Deps struct {
 	CountLog func(ctx context.Context)
 	// Region is where the data lies, e.g. "cn-shanghai".
 	Region string
+	// Archive is the closed origins that can be read from here beside Log. Nil = none.
+	Archive *origins.Archive
 }
 
 // strike makes a suspension or revocation, which the directory holds by now, bind what is past its gates.

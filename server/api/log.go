@@ -10,11 +10,9 @@ import (
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/store"
-	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/verifier/fault"
-	"github.com/heyan-project/heyan/verifier/workday"
 )
 
 // Log is the LogService: listing and following (log_list.go), exporting (log_export.go), its segments (log_segments.go), and
@@ -58,17 +56,15 @@ func unreadable(ctx context.Context, err error) *fault.Fault {
 
 // VerifyLog reads the whole log from the disk and verifies it, against itself and against what left the machine.
 func (l *Log) VerifyLog(ctx context.Context, req *heyanv1.VerifyLogRequest) (*heyanv1.VerifyLogResponse, error) {
-	if len(req.GetCheckpoints()) > maxEvidence {
-		return nil, fault.New(fault.RequestTooLarge).WithField("checkpoints", "AT_MOST_100")
+	outside, err := outsideOf(req)
+	if err != nil {
+		return nil, err
 	}
-	outside := make([]netlog.Evidence, len(req.GetCheckpoints()))
-	for i, note := range req.GetCheckpoints() {
-		if len(note) == 0 || len(note) > maxEvidenceSize {
-			return nil, malformed("checkpoints", "SIGNED_NOTE")
-		}
-		outside[i].Checkpoint = note
+	log, err := l.chosen(ctx, req.GetOrigin())
+	if err != nil {
+		return nil, err
 	}
-	report, err := l.d.Log.Verify(ctx, outside...)
+	report, err := log.Verify(ctx, outside...)
 	if err != nil {
 		return nil, unreadable(ctx, err)
 	}
@@ -78,7 +74,7 @@ func (l *Log) VerifyLog(ctx context.Context, req *heyanv1.VerifyLogRequest) (*he
 		Checkpoint: &heyanv1.Checkpoint{Origin: report.Origin, Size: report.Size, Root: report.Root[:], VerifierKey: report.Key},
 	}
 	// The signed note is only given where it is of the very tree that was verified.
-	if newest := l.live(); newest.GetSize() == report.Size && slices.Equal(newest.GetRoot(), report.Root[:]) {
+	if newest := headOf(log); newest.GetSize() == report.Size && slices.Equal(newest.GetRoot(), report.Root[:]) {
 		response.Checkpoint = newest
 	}
 	for _, f := range report.Findings {
@@ -87,11 +83,6 @@ func (l *Log) VerifyLog(ctx context.Context, req *heyanv1.VerifyLogRequest) (*he
 		})
 	}
 	return response, nil
-}
-
-// live returns the newest checkpoint of this server's log; nil where it cannot be read.
-func (l *Log) live() *heyanv1.Checkpoint {
-	return publicCheckpoint(l.d.Log.Checkpoint(), l.d.Log.Key())
 }
 
 // publicCheckpoint opens a signed note; nil where it is none of that key's.
@@ -132,18 +123,18 @@ func (l *Log) origins(ctx context.Context) ([]store.Row[OriginRow], error) {
 	return rows, nil
 }
 
-// ListOrigins lists every origin, oldest first. Only this server's own can be read here.
+// ListOrigins lists every origin, oldest first.
 func (l *Log) ListOrigins(ctx context.Context, _ *heyanv1.ListOriginsRequest) (*heyanv1.ListOriginsResponse, error) {
-	rows, err := l.origins(ctx)
+	r, err := l.reading(ctx)
 	if err != nil {
 		return nil, err
 	}
-	response := &heyanv1.ListOriginsResponse{}
-	for _, row := range rows {
+	response := &heyanv1.ListOriginsResponse{Problems: r.problems()}
+	for _, row := range r.rows {
 		v, live := &row.Value, row.ID == l.d.Log.Origin()
 		response.Origins = append(response.Origins, &heyanv1.Origin{
 			Id: row.ID, Node: v.Node, VerifierKey: v.Key, FirstTime: stamp(v.FirstTime), Checkpoint: publicCheckpoint(v.Checkpoint, v.Key),
-			Predecessor: v.Predecessor, Cause: v.Cause, Live: live, Readable: live,
+			Predecessor: v.Predecessor, Cause: v.Cause, Live: live, Readable: r.log(row.ID) != nil,
 		})
 	}
 	return response, nil
@@ -155,11 +146,11 @@ func (l *Log) GetCheckpoint(ctx context.Context, req *heyanv1.GetCheckpointReque
 	if id == "" {
 		id = l.d.Log.Origin()
 	}
-	rows, err := l.origins(ctx)
+	r, err := l.reading(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range rows {
+	for _, row := range r.rows {
 		if row.ID != id {
 			continue
 		}
@@ -174,42 +165,21 @@ func (l *Log) GetCheckpoint(ctx context.Context, req *heyanv1.GetCheckpointReque
 // GetLogCoverage judges whether the log covers what has to be covered today. An origin that cannot be read here is
 // missing, and the days that only it covered are a shortfall.
 func (l *Log) GetLogCoverage(ctx context.Context, _ *heyanv1.GetLogCoverageRequest) (*heyanv1.LogCoverage, error) {
-	rows, err := l.origins(ctx)
+	r, err := l.reading(ctx)
 	if err != nil {
 		return nil, err
 	}
-	held, err := l.d.Log.Coverage(ctx)
+	coverage, err := r.coverage(ctx, l.d.Now())
 	if err != nil {
 		return nil, unreadable(ctx, err)
 	}
-	statement, err := l.d.retentionStatement(ctx)
-	if err != nil {
+	if coverage.RetentionStatement, err = l.d.retentionStatement(ctx); err != nil {
 		return nil, err
 	}
 	plan, err := l.d.Keeper.Plan(ctx, l.d.Log.Segments())
 	if err != nil {
 		return nil, storeFault(err)
 	}
-	coverage := &heyanv1.LogCoverage{
-		OldestTime: stamp(held.Oldest), NewestTime: stamp(held.Newest), Records: held.Size - held.First, RetentionStatement: statement,
-		NextPurge: nextPurge(plan),
-	}
-	if held.First > 0 {
-		coverage.Gaps = []*heyanv1.LogGap{{EndIndex: held.First, Reason: gapPurged}}
-	}
-	today := workday.DateOf(l.d.Now())
-	required := workday.RequiredFrom(today)
-	if first := workday.DateOf(rows[0].Value.FirstTime); first.After(required) {
-		required = first
-	}
-	for _, row := range rows {
-		if row.ID != l.d.Log.Origin() {
-			coverage.MissingOrigins = append(coverage.MissingOrigins, row.ID)
-		}
-	}
-	coverage.RequiredFrom = required.String()
-	for day := required; day.Before(workday.DateOf(held.Oldest)) && !day.After(today); day = day.AddDays(1) {
-		coverage.ShortfallDays++
-	}
+	coverage.NextPurge = nextPurge(plan)
 	return coverage, nil
 }

@@ -11,6 +11,7 @@ import (
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/origins"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/verifier/fault"
@@ -56,7 +57,11 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 	case req.GetEndIndex() != 0 && req.GetEndIndex() < req.GetStartIndex():
 		return malformed("end_index", "NOT_BEFORE_START_INDEX")
 	}
-	amended, err := l.amendments(ctx)
+	log, err := l.chosen(ctx, req.GetOrigin())
+	if err != nil {
+		return err
+	}
+	amended, err := l.amendments(ctx, log.Origin())
 	if err != nil {
 		return err
 	}
@@ -64,14 +69,14 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 	if err != nil {
 		return err
 	}
-	size := l.d.Log.Size()
+	size := log.Size()
 	filter, comparable := query.totals()
-	if comparable {
+	if comparable && log == origins.Log(l.d.Log) { // a closed one is counted as far as it ever will be
 		l.d.CountLog(ctx)
 	}
 	// What is read later is larger or equal: the log only grows.
-	head := l.live()
-	held, err := l.d.Log.Coverage(ctx)
+	head := headOf(log)
+	held, err := log.Coverage(ctx)
 	if err != nil || head == nil {
 		return unreadable(ctx, errors.Join(err, errNoHead(head)))
 	}
@@ -81,15 +86,15 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 	from, to := span(req, held.First, size)
 	e := &exporting{stream: stream, query: query, amended: amended, head: head, from: from, next: from, told: from}
 	if comparable {
-		if e.evidence, err = planTotals(ctx, l.d.Log, filter, from, to, head.GetSize()); err != nil {
+		if e.evidence, err = planTotals(ctx, log, filter, from, to, head.GetSize()); err != nil {
 			return unreadable(ctx, err)
 		}
 	}
-	e.proof = tree.NewBatchProof(head.GetSize(), l.d.Log, e.hash)
+	e.proof = tree.NewBatchProof(head.GetSize(), log, e.hash)
 	defer func() {
 		journal.From(ctx).SetAccess(&record.LogAccess{From: e.from, To: e.next, Count: e.count, Filters: query.names})
 	}()
-	if err := e.run(ctx, l.d.Log, to); err != nil {
+	if err := e.run(ctx, log, to); err != nil {
 		return unreadable(ctx, err)
 	}
 	last := &heyanv1.ExportLogResponse_End{
@@ -97,7 +102,7 @@ func (l *Log) ExportLog(req *heyanv1.ExportLogRequest, stream grpc.ServerStreami
 		Region: l.d.Region, MakeTime: stamp(l.d.Now()),
 	}
 	last.Gaps, last.OutsideCoverage = gaps(req, query, held, size)
-	if last.Consistency, err = consistency(req.GetAnchorSizes(), head, l.d.Log); err != nil {
+	if last.Consistency, err = consistency(req.GetAnchorSizes(), head, log); err != nil {
 		return unreadable(ctx, err)
 	}
 	return e.send(&heyanv1.ExportLogResponse{Part: &heyanv1.ExportLogResponse_End_{End: last}})
@@ -121,7 +126,7 @@ func span(req *heyanv1.ExportLogRequest, first, size uint64) (from, to uint64) {
 }
 
 // run reads [from, to), and ends the proof.
-func (e *exporting) run(ctx context.Context, log *netlog.Log, to uint64) error {
+func (e *exporting) run(ctx context.Context, log origins.Log, to uint64) error {
 	begin := &heyanv1.ExportLogResponse_Begin{Origin: e.head.GetOrigin(), StartIndex: e.from, EndIndex: to, Size: e.head.GetSize()}
 	if err := e.send(&heyanv1.ExportLogResponse{Part: &heyanv1.ExportLogResponse_Begin_{Begin: begin}}); err != nil {
 		return err
@@ -202,7 +207,7 @@ func (e *exporting) send(m *heyanv1.ExportLogResponse) error {
 }
 
 // consistency proves the tree of the checkpoint to hold each older one that the log has, or has kept the hashes of.
-func consistency(sizes []uint64, head *heyanv1.Checkpoint, log *netlog.Log) ([]*heyanv1.ConsistencyProof, error) {
+func consistency(sizes []uint64, head *heyanv1.Checkpoint, log origins.Log) ([]*heyanv1.ConsistencyProof, error) {
 	var all []*heyanv1.ConsistencyProof
 	for _, older := range sizes {
 		if older == 0 || older > head.GetSize() {

@@ -12,12 +12,13 @@ import (
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/store"
+	"github.com/heyan-project/heyan/store/netlog/origins"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 	"github.com/heyan-project/heyan/verifier/fault"
 )
 
-// maxLast is how many records "last" may ask for: they are collected before the first is sent.
+// maxLast is how many records "last" may ask for: so many of each origin are collected before the first is sent.
 const maxLast = 10_000
 
 // errEnough ends a reading when the limit is reached.
@@ -28,11 +29,18 @@ type listing struct {
 	d       *Deps
 	stream  grpc.ServerStreamingServer[heyanv1.ListLogEntriesResponse]
 	query   *logQuery
-	origin  string
-	amended map[uint64]string
+	sources []*listed
+	missing []string // origins that cannot be read, or only in part
 	limit   uint64
 	sent    uint64
-	end     uint64 // index after the last record read
+}
+
+// listed is one origin of a listing.
+type listed struct {
+	origins.Log
+	from, to uint64 // [from, to), without what follow adds
+	next     uint64 // index after the last record read
+	amended  map[uint64]string
 }
 
 // ListLogEntries streams records in order. Nothing is buffered: where the caller reads slowly, reading waits.
@@ -43,24 +51,20 @@ func (l *Log) ListLogEntries(req *heyanv1.ListLogEntriesRequest, stream grpc.Ser
 		call.Event = record.LogFollowed
 	}
 	query, f := queryOf(req.GetFilter())
-	switch {
-	case f != nil:
-		return f
-	case req.GetFollow() && req.GetEndIndex() != 0:
-		return malformed("end_index", "NOT_WITH_FOLLOW")
-	case req.GetLast() > maxLast:
-		return malformed("last", "AT_MOST_10000")
+	if f == nil {
+		f = l.checkListing(req)
 	}
-	amended, err := l.amendments(ctx)
-	if err != nil {
+	if f != nil {
+		return f
+	}
+	s := &listing{d: l.d, stream: stream, query: query, limit: req.GetLimit()}
+	if err := l.sources(ctx, s, req); err != nil {
 		return err
 	}
-	s := &listing{d: l.d, stream: stream, query: query, origin: l.d.Log.Origin(), amended: amended, limit: req.GetLimit()}
-	from := req.GetStartIndex()
 	defer func() {
-		call.SetAccess(&record.LogAccess{From: min(from, s.end), To: s.end, Count: s.sent, Filters: query.names})
+		call.SetAccess(s.access())
 	}()
-	err = s.run(ctx, req, from)
+	err := s.run(ctx, req)
 	switch {
 	case errors.Is(err, errEnough):
 		err = nil
@@ -70,12 +74,35 @@ func (l *Log) ListLogEntries(req *heyanv1.ListLogEntriesRequest, stream grpc.Ser
 	if req.GetFollow() {
 		return nil
 	}
-	return stream.Send(&heyanv1.ListLogEntriesResponse{Checkpoint: l.live(), Count: s.sent})
+	return stream.Send(s.last())
 }
 
-// amendments returns what became of records later, by index.
-func (l *Log) amendments(ctx context.Context) (map[uint64]string, error) {
-	prefix := l.d.Log.Origin() + "/"
+// checkListing refuses what cannot be meant.
+func (l *Log) checkListing(req *heyanv1.ListLogEntriesRequest) *fault.Fault {
+	indexed := req.GetStartIndex() != 0 || req.GetEndIndex() != 0
+	switch {
+	case req.GetFollow() && req.GetEndIndex() != 0:
+		return malformed("end_index", "NOT_WITH_FOLLOW")
+	case req.GetFollow() && req.GetOrigin() != "" && req.GetOrigin() != l.d.Log.Origin():
+		return malformed("follow", "OF_THE_LIVE_LOG_ONLY")
+	case req.GetLast() > maxLast:
+		return malformed("last", "AT_MOST_10000")
+	case len(req.GetStartPositions()) > 0 && (indexed || req.GetLast() > 0 || req.GetOrigin() != ""):
+		return malformed("start_positions", "ALONE")
+	}
+	seen := map[string]bool{}
+	for _, p := range req.GetStartPositions() {
+		if seen[p.GetOrigin()] {
+			return malformed("start_positions", "AN_ORIGIN_TWICE")
+		}
+		seen[p.GetOrigin()] = true
+	}
+	return nil
+}
+
+// amendments returns what became of an origin's records later, by index.
+func (l *Log) amendments(ctx context.Context, origin string) (map[uint64]string, error) {
+	prefix := origin + "/"
 	documents, err := l.d.Store.ListDocuments(ctx, store.Amendments, prefix, "", 0)
 	if err != nil {
 		return nil, storeFault(err)
@@ -93,47 +120,43 @@ func (l *Log) amendments(ctx context.Context) (map[uint64]string, error) {
 }
 
 // run reads what is there, and then, with follow, what comes.
-func (s *listing) run(ctx context.Context, req *heyanv1.ListLogEntriesRequest, from uint64) error {
-	log := s.d.Log
-	from, to := max(from, log.First()), log.Size()
-	if end := req.GetEndIndex(); end != 0 {
-		to = min(to, end)
-	}
-	if n := int(req.GetLast()); n > 0 {
-		if err := s.last(ctx, from, to, n); err != nil {
-			return err
-		}
-	} else if err := s.query.scan(ctx, log, from, to, s.found); err != nil {
+func (s *listing) run(ctx context.Context, req *heyanv1.ListLogEntriesRequest) error {
+	if err := s.first(); err != nil {
 		return err
 	}
-	s.end = max(from, to)
-	if !req.GetFollow() {
-		return nil
+	var err error
+	if n := int(req.GetLast()); n > 0 {
+		err = s.newest(ctx, n)
+	} else {
+		err = s.past(ctx)
 	}
-	return log.Follow(ctx, s.end, s.entry)
+	if err != nil || !req.GetFollow() {
+		return err
+	}
+	for _, src := range s.sources {
+		if src.Origin() == s.d.Log.Origin() {
+			return s.d.Log.Follow(ctx, src.to, func(index uint64, leaf []byte) error { return s.entry(src, index, leaf) })
+		}
+	}
+	return nil
 }
 
 // entry sends one record if it passes.
-func (s *listing) entry(index uint64, leaf []byte) error {
-	s.end = index + 1
+func (s *listing) entry(src *listed, index uint64, leaf []byte) error {
+	src.next = index + 1
 	pass, err := s.query.passes(leaf)
 	if err != nil || !pass {
 		return err
 	}
-	return s.found(index, leaf)
-}
-
-// found sends a record that passes.
-func (s *listing) found(index uint64, leaf []byte) error {
-	s.end = index + 1
-	return s.send(index, bytes.Clone(leaf))
+	return s.send(src, index, bytes.Clone(leaf))
 }
 
 // send gives leaf away: gRPC may read a message after Send has returned.
-func (s *listing) send(index uint64, leaf []byte) error {
+func (s *listing) send(src *listed, index uint64, leaf []byte) error {
+	src.next = index + 1
 	hash := tree.LeafHash(leaf)
 	if err := s.stream.Send(&heyanv1.ListLogEntriesResponse{
-		Position: &heyanv1.LogPosition{Origin: s.origin, Index: index}, Leaf: leaf, LeafHash: hash[:], AmendedBy: s.amended[index],
+		Position: &heyanv1.LogPosition{Origin: src.Origin(), Index: index}, Leaf: leaf, LeafHash: hash[:], AmendedBy: src.amended[index],
 	}); err != nil {
 		return fault.New(fault.CallerCancelled).WithCause(err)
 	}
@@ -148,18 +171,18 @@ type found struct {
 	leaf  []byte
 }
 
-// last sends the last n records that pass. It reads backwards, in windows that grow, since those asked for mostly
-// stand near the end.
-func (s *listing) last(ctx context.Context, from, to uint64, n int) error {
+// newest returns the last n records of a source that pass. It reads backwards, in windows that grow, since those asked
+// for mostly stand near the end.
+func (q *logQuery) newest(ctx context.Context, src *listed, n int) ([]found, error) {
 	var kept []found
-	s.end = to
-	for window := uint64(1024); to > from && len(kept) < n; window *= 2 {
-		low := from
-		if to-from > window {
+	to := src.to
+	for window := uint64(1024); to > src.from && len(kept) < n; window *= 2 {
+		low := src.from
+		if to-src.from > window {
 			low = to - window
 		}
 		var part []found
-		err := s.query.scan(ctx, s.d.Log, low, to, func(index uint64, leaf []byte) error {
+		err := q.scan(ctx, src, low, to, func(index uint64, leaf []byte) error {
 			if len(part) == n {
 				part = part[1:]
 			}
@@ -167,14 +190,9 @@ func (s *listing) last(ctx context.Context, from, to uint64, n int) error {
 			return nil
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		kept, to = append(part, kept...), low
 	}
-	for _, f := range kept[max(0, len(kept)-n):] {
-		if err := s.send(f.index, f.leaf); err != nil {
-			return err
-		}
-	}
-	return nil
+	return kept[max(0, len(kept)-n):], nil
 }

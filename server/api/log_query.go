@@ -7,6 +7,7 @@ import (
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/origins"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/verifier/fault"
 )
@@ -37,7 +38,7 @@ func (q *logQuery) patterns(r *record.Record) bool {
 }
 
 // scan calls fn with the records of [from, to) that pass, in order; with a filter it reads what may hold one.
-func (q *logQuery) scan(ctx context.Context, log *netlog.Log, from, to uint64, fn func(index uint64, leaf []byte) error) error {
+func (q *logQuery) scan(ctx context.Context, log origins.Records, from, to uint64, fn func(index uint64, leaf []byte) error) error {
 	if len(q.names) == 0 {
 		return log.Read(ctx, from, to, fn)
 	}

@@ -306,7 +306,7 @@ func TestOriginsCoverageCheckpoint(t *testing.T) {
 	}
 }
 
-func newKey(t *testing.T) ed25519.PrivateKey {
+func newKey(t testing.TB) ed25519.PrivateKey {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	return key

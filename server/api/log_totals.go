@@ -6,6 +6,7 @@ import (
 
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/origins"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/totals"
 	"github.com/heyan-project/heyan/store/netlog/tree"
@@ -23,7 +24,7 @@ func (q *logQuery) totals() (f *totals.Filter, comparable bool) {
 }
 
 // planTotals returns where the totals are that an export of [from, to) carries, in a log of the given size.
-func planTotals(ctx context.Context, log *netlog.Log, f *totals.Filter, from, to, size uint64) ([]uint64, error) {
+func planTotals(ctx context.Context, log origins.Records, f *totals.Filter, from, to, size uint64) ([]uint64, error) {
 	plan := totals.NewPlan(f, from, to)
 	err := log.Search(ctx, &netlog.Query{Event: record.SystemTotals}, from, size, func(index uint64, _ []byte, r *record.Record) error {
 		if r.Totals != nil && plan.Add(index, r.Totals) {
@@ -38,7 +39,7 @@ func planTotals(ctx context.Context, log *netlog.Log, f *totals.Filter, from, to
 }
 
 // sendTotals sends the evidence.
-func (e *exporting) sendTotals(ctx context.Context, log *netlog.Log) error {
+func (e *exporting) sendTotals(ctx context.Context, log origins.Records) error {
 	m, size := &heyanv1.ExportLogResponse_Totals{}, 0
 	flush := func() error {
 		if len(m.Entries) == 0 {

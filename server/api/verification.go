@@ -93,7 +93,7 @@ func (s *Verification) reply(ctx context.Context, m *heyanv1.VerifyRequest, answ
 	reply.Opening = answer.Opening[:]
 	reply.ClientReference = m.GetClientReference()
 	if m.GetReturnReceipt() {
-		receipt, err := receiptOf(ctx, s.d.Log, v.ID, answer.At, v.Resolution)
+		receipt, err := receiptOf(ctx, s.d.records, v.ID, answer.At, v.Resolution)
 		if err != nil {
 			return nil, err
 		}

@@ -18,28 +18,42 @@ func (s *Verification) GetReceipt(ctx context.Context, m *heyanv1.GetReceiptRequ
 	if err != nil {
 		return nil, err
 	}
-	return receiptOf(ctx, s.d.Log, v.ID, v.Log, v.Resolution)
+	return receiptOf(ctx, s.d.records, v.ID, v.Log, v.Resolution)
 }
 
-// records is what a receipt is made from: the network log of this node.
+// records returns what receipts of an origin are made from: this node's log, or a closed one that can be read from here.
+func (d *Deps) records(ctx context.Context, origin string) (records, error) {
+	if origin == d.Log.Origin() {
+		return d.Log, nil
+	}
+	log, err := d.closed(ctx, origin)
+	if f := (*fault.Fault)(nil); errors.As(err, &f) && f.Reason == fault.ResourceNotFound {
+		return nil, noReceipt()
+	}
+	return log, err
+}
+
+// records is what a receipt is made from: one network log.
 type records interface {
-	Origin() string
 	Get(ctx context.Context, index uint64) (leaf []byte, err error)
 	Proof(ctx context.Context, index uint64) ([]byte, error)
 }
 
+// recordsOf finds the log of an origin.
+type recordsOf func(ctx context.Context, origin string) (records, error)
+
 // receiptOf makes the receipt of a verification's record at a place, and of the one that settled it later; the zero
 // resolution is none.
-func receiptOf(ctx context.Context, log records, id ledger.ID, at, resolution ledger.Position) (*heyanv1.Receipt, error) {
+func receiptOf(ctx context.Context, of recordsOf, id ledger.ID, at, resolution ledger.Position) (*heyanv1.Receipt, error) {
 	var receipt heyanv1.Receipt
 	var err error
-	if receipt.Leaf, receipt.Proof, err = proven(ctx, log, id, at); err != nil {
+	if receipt.Leaf, receipt.Proof, err = proven(ctx, of, id, at); err != nil {
 		return nil, err
 	}
 	if resolution == (ledger.Position{}) {
 		return &receipt, nil
 	}
-	if receipt.ResolutionLeaf, receipt.ResolutionProof, err = proven(ctx, log, id, resolution); err != nil {
+	if receipt.ResolutionLeaf, receipt.ResolutionProof, err = proven(ctx, of, id, resolution); err != nil {
 		return nil, err
 	}
 	return &receipt, nil
@@ -47,9 +61,10 @@ func receiptOf(ctx context.Context, log records, id ledger.ID, at, resolution le
 
 // proven reads one record of a verification and its proof. A record of anything else at that place is none: a receipt
 // of it would tell a client what another one did.
-func proven(ctx context.Context, log records, id ledger.ID, at ledger.Position) (leaf, proof []byte, err error) {
-	if at.Origin != log.Origin() {
-		return nil, nil, noReceipt()
+func proven(ctx context.Context, of recordsOf, id ledger.ID, at ledger.Position) (leaf, proof []byte, err error) {
+	log, err := of(ctx, at.Origin)
+	if err != nil {
+		return nil, nil, err
 	}
 	if leaf, err = log.Get(ctx, at.Index); err == nil {
 		proof, err = log.Proof(ctx, at.Index)
@@ -75,6 +90,6 @@ func isOf(leaf []byte, id ledger.ID) bool {
 }
 
 func noReceipt() *fault.Fault {
-	return notFound().WithHint("This node's network log does not hold the record: it was purged, or another node wrote it. " +
+	return notFound().WithHint("No network log that this node can read holds the record: it was purged, or another node wrote it. " +
 		"Ask for return_receipt with the verification to keep receipts yourself.")
 }

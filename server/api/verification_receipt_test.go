@@ -50,7 +50,13 @@ type logOf struct {
 	get, proof error
 }
 
-func (logOf) Origin() string { return "node1-0" }
+// only finds this log under its origin.
+func (l logOf) only(_ context.Context, origin string) (records, error) {
+	if origin != "node1-0" {
+		return nil, noReceipt()
+	}
+	return l, nil
+}
 
 func (l logOf) Get(_ context.Context, index uint64) ([]byte, error) {
 	leaf, err := record.Append(nil, &record.Record{
@@ -67,7 +73,7 @@ func TestReceiptOfASettledOneHasBothRecords(t *testing.T) {
 	at := func(i uint64) ledger.Position { return ledger.Position{Origin: "node1-0", Index: i} }
 	id := value(ledger.ParseID(unknownID))(t)
 	own := logOf{of: unknownID}
-	got, err := receiptOf(t.Context(), own, id, at(1), at(2))
+	got, err := receiptOf(t.Context(), own.only, id, at(1), at(2))
 	must(t, err)
 	want := &heyanv1.Receipt{Leaf: value(own.Get(t.Context(), 1))(t), Proof: []byte("p1"), ResolutionLeaf: value(own.Get(t.Context(), 2))(t), ResolutionProof: []byte("p2")}
 	if !proto.Equal(got, want) {
@@ -87,12 +93,12 @@ func TestReceiptOfASettledOneHasBothRecords(t *testing.T) {
 		"of somebody else":     {t.Context(), logOf{of: strings.Replace(unknownID, "0", "1", 1)}, ledger.Position{}, fault.ResourceNotFound},
 		"damaged":              {t.Context(), logOf{of: unknownID, get: errors.New("bad frame")}, ledger.Position{}, fault.StoreUnavailable},
 	} {
-		receipt, err := receiptOf(c.ctx, c.log, id, at(1), c.resolution)
+		receipt, err := receiptOf(c.ctx, c.log.only, id, at(1), c.resolution)
 		if receipt != nil || !fault.Is(err, c.want) {
 			t.Errorf("%s: got %v, %v", name, receipt, err)
 		}
 	}
-	if _, err := receiptOf(gone, logOf{of: unknownID, get: errors.New("read ended")}, id, at(1), ledger.Position{}); !errors.Is(err, context.Canceled) {
+	if _, err := receiptOf(gone, logOf{of: unknownID, get: errors.New("read ended")}.only, id, at(1), ledger.Position{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("after the caller left: %v", err)
 	}
 }

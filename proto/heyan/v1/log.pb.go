@@ -192,9 +192,14 @@ type ListLogEntriesRequest struct {
 	// Go on with new records.
 	Follow bool `protobuf:"varint,5,opt,name=follow,proto3" json:"follow,omitempty"`
 	// Only the last so many that pass the filter, then, with follow, new ones.
-	Last          uint32 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Last uint32 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
+	// Only this origin. Empty = every origin that can be read; with start_index or end_index, this server's own.
+	Origin string `protobuf:"bytes,7,opt,name=origin,proto3" json:"origin,omitempty"`
+	// To go on with a listing of several origins: next_positions of its last message. An origin that is not named is
+	// listed from its beginning. Not with start_index, end_index or last.
+	StartPositions []*LogPosition `protobuf:"bytes,8,rep,name=start_positions,json=startPositions,proto3" json:"start_positions,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ListLogEntriesRequest) Reset() {
@@ -269,7 +274,22 @@ func (x *ListLogEntriesRequest) GetLast() uint32 {
 	return 0
 }
 
-// A record, or at the end of a listing the state of the log.
+func (x *ListLogEntriesRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *ListLogEntriesRequest) GetStartPositions() []*LogPosition {
+	if x != nil {
+		return x.StartPositions
+	}
+	return nil
+}
+
+// A record; at the beginning of a listing of several origins, which they are; at the end of a listing, the state of the
+// log.
 type ListLogEntriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its place.
@@ -283,9 +303,19 @@ type ListLogEntriesResponse struct {
 	// In the last message of a listing that does not follow: a checkpoint that covers everything listed.
 	Checkpoint *Checkpoint `protobuf:"bytes,5,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// In the last message: how many records were listed, to be checked against what arrived.
-	Count         uint64 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Count uint64 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	// In the first message, which has no record, where there is more than one: the origins that are read. It is sent also
+	// where an origin cannot be read.
+	Origins []string `protobuf:"bytes,7,rep,name=origins,proto3" json:"origins,omitempty"`
+	// In that message, and in the last one: origins that the store has seen and whose records, or some of them, cannot be
+	// read from here. What they hold is not in the listing.
+	MissingOrigins []string `protobuf:"bytes,8,rep,name=missing_origins,json=missingOrigins,proto3" json:"missing_origins,omitempty"`
+	// In the last message of a listing of several origins: where each of them goes on.
+	NextPositions []*LogPosition `protobuf:"bytes,9,rep,name=next_positions,json=nextPositions,proto3" json:"next_positions,omitempty"`
+	// In the last message of a listing of several origins: the newest checkpoint of each other one that was read.
+	OtherCheckpoints []*Checkpoint `protobuf:"bytes,10,rep,name=other_checkpoints,json=otherCheckpoints,proto3" json:"other_checkpoints,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ListLogEntriesResponse) Reset() {
@@ -360,6 +390,34 @@ func (x *ListLogEntriesResponse) GetCount() uint64 {
 	return 0
 }
 
+func (x *ListLogEntriesResponse) GetOrigins() []string {
+	if x != nil {
+		return x.Origins
+	}
+	return nil
+}
+
+func (x *ListLogEntriesResponse) GetMissingOrigins() []string {
+	if x != nil {
+		return x.MissingOrigins
+	}
+	return nil
+}
+
+func (x *ListLogEntriesResponse) GetNextPositions() []*LogPosition {
+	if x != nil {
+		return x.NextPositions
+	}
+	return nil
+}
+
+func (x *ListLogEntriesResponse) GetOtherCheckpoints() []*Checkpoint {
+	if x != nil {
+		return x.OtherCheckpoints
+	}
+	return nil
+}
+
 // Which records to export.
 type ExportLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -371,7 +429,9 @@ type ExportLogRequest struct {
 	EndIndex uint64 `protobuf:"varint,3,opt,name=end_index,json=endIndex,proto3" json:"end_index,omitempty"`
 	// Sizes of older checkpoints that the caller kept elsewhere, at most 100: the end has a consistency proof for each, so
 	// that the export can be compared with them. 0, and what is beyond the log, has none.
-	AnchorSizes   []uint64 `protobuf:"varint,4,rep,packed,name=anchor_sizes,json=anchorSizes,proto3" json:"anchor_sizes,omitempty"`
+	AnchorSizes []uint64 `protobuf:"varint,4,rep,packed,name=anchor_sizes,json=anchorSizes,proto3" json:"anchor_sizes,omitempty"`
+	// The origin; empty = this server's own. An export proves one tree, so it is of one origin.
+	Origin        string `protobuf:"bytes,5,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -432,6 +492,13 @@ func (x *ExportLogRequest) GetAnchorSizes() []uint64 {
 		return x.AnchorSizes
 	}
 	return nil
+}
+
+func (x *ExportLogRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
 }
 
 // A part of an export.
@@ -644,8 +711,10 @@ type LogGap struct {
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Before this time.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// BEFORE_FIRST_RECORD, AFTER_LAST_RECORD, or PURGED.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// BEFORE_FIRST_RECORD, AFTER_LAST_RECORD, or PURGED; of several origins BETWEEN_ORIGINS or NOT_HERE.
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Where several origins are judged: the one that begins after the gap, or that lacks the records.
+	Origin        string `protobuf:"bytes,6,opt,name=origin,proto3" json:"origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -715,11 +784,22 @@ func (x *LogGap) GetReason() string {
 	return ""
 }
 
+func (x *LogGap) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
 // Outside evidence to verify against.
 type VerifyLogRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Checkpoints (signed notes) that left the machine earlier.
-	Checkpoints   [][]byte `protobuf:"bytes,1,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	// Checkpoints (signed notes) that left the machine earlier, at most 100.
+	Checkpoints [][]byte `protobuf:"bytes,1,rep,name=checkpoints,proto3" json:"checkpoints,omitempty"`
+	// The origin; empty = this server's own.
+	Origin string `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Receipts that were given to clients, at most 100.
+	Receipts      []*Receipt `protobuf:"bytes,3,rep,name=receipts,proto3" json:"receipts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -761,6 +841,20 @@ func (x *VerifyLogRequest) GetCheckpoints() [][]byte {
 	return nil
 }
 
+func (x *VerifyLogRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *VerifyLogRequest) GetReceipts() []*Receipt {
+	if x != nil {
+		return x.Receipts
+	}
+	return nil
+}
+
 // What verification found.
 type VerifyLogResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -774,7 +868,8 @@ type VerifyLogResponse struct {
 	Checkpoint *Checkpoint `protobuf:"bytes,4,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// Findings, each with file and index.
 	Findings []*VerifyLogResponse_Finding `protobuf:"bytes,5,rep,name=findings,proto3" json:"findings,omitempty"`
-	// How many of the outside checkpoints agree. 0 without any: not anchored outside.
+	// How many of the outside checkpoints and receipts agree; a receipt of two records counts twice. 0 without any: not
+	// anchored outside.
 	Anchored      uint32 `protobuf:"varint,6,opt,name=anchored,proto3" json:"anchored,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1140,7 +1235,10 @@ func (*ListOriginsRequest) Descriptor() ([]byte, []int) {
 type ListOriginsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Oldest first.
-	Origins       []*Origin `protobuf:"bytes,1,rep,name=origins,proto3" json:"origins,omitempty"`
+	Origins []*Origin `protobuf:"bytes,1,rep,name=origins,proto3" json:"origins,omitempty"`
+	// What is wrong with places that closed origins are configured to lie at, a line each: no log there, a log that the
+	// store has not seen or knows otherwise, a second copy, one that is shorter than known, or damaged.
+	Problems      []string `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1178,6 +1276,13 @@ func (*ListOriginsResponse) Descriptor() ([]byte, []int) {
 func (x *ListOriginsResponse) GetOrigins() []*Origin {
 	if x != nil {
 		return x.Origins
+	}
+	return nil
+}
+
+func (x *ListOriginsResponse) GetProblems() []string {
+	if x != nil {
+		return x.Problems
 	}
 	return nil
 }
@@ -1357,7 +1462,8 @@ type LogCoverage struct {
 	RetentionStatement string `protobuf:"bytes,7,opt,name=retention_statement,json=retentionStatement,proto3" json:"retention_statement,omitempty"`
 	// The next purge of this server's log, by what is known now. Not set where no segment is sealed.
 	NextPurge *LogCoverage_NextPurge `protobuf:"bytes,8,opt,name=next_purge,json=nextPurge,proto3" json:"next_purge,omitempty"`
-	// What this server's log does not hold of itself.
+	// What a log does not hold of itself, times between two origins of which no record can be read, and records of closed
+	// origins that are known and are not here.
 	Gaps          []*LogGap `protobuf:"bytes,9,rep,name=gaps,proto3" json:"gaps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2109,7 +2215,7 @@ var File_heyan_v1_log_proto protoreflect.FileDescriptor
 
 const file_heyan_v1_log_proto_rawDesc = "" +
 	"\n" +
-	"\x12heyan/v1/log.proto\x12\bheyan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15heyan/v1/common.proto\"\x97\x03\n" +
+	"\x12heyan/v1/log.proto\x12\bheyan.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15heyan/v1/common.proto\x1a\x1bheyan/v1/verification.proto\"\x97\x03\n" +
 	"\tLogFilter\x129\n" +
 	"\n" +
 	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
@@ -2125,7 +2231,7 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	" \x01(\tR\x06reason\x12\x18\n" +
 	"\aproduct\x18\v \x01(\tR\aproduct\x12\"\n" +
 	"\fverification\x18\f \x01(\tR\fverification\x12\x18\n" +
-	"\asession\x18\r \x01(\tR\asession\"\xc4\x01\n" +
+	"\asession\x18\r \x01(\tR\asession\"\x9c\x02\n" +
 	"\x15ListLogEntriesRequest\x12+\n" +
 	"\x06filter\x18\x01 \x01(\v2\x13.heyan.v1.LogFilterR\x06filter\x12\x1f\n" +
 	"\vstart_index\x18\x02 \x01(\x04R\n" +
@@ -2133,7 +2239,9 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\tend_index\x18\x03 \x01(\x04R\bendIndex\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\x04R\x05limit\x12\x16\n" +
 	"\x06follow\x18\x05 \x01(\bR\x06follow\x12\x12\n" +
-	"\x04last\x18\x06 \x01(\rR\x04last\"\xe7\x01\n" +
+	"\x04last\x18\x06 \x01(\rR\x04last\x12\x16\n" +
+	"\x06origin\x18\a \x01(\tR\x06origin\x12>\n" +
+	"\x0fstart_positions\x18\b \x03(\v2\x15.heyan.v1.LogPositionR\x0estartPositions\"\xab\x03\n" +
 	"\x16ListLogEntriesResponse\x121\n" +
 	"\bposition\x18\x01 \x01(\v2\x15.heyan.v1.LogPositionR\bposition\x12\x12\n" +
 	"\x04leaf\x18\x02 \x01(\fR\x04leaf\x12\x1b\n" +
@@ -2143,13 +2251,19 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x05 \x01(\v2\x14.heyan.v1.CheckpointR\n" +
 	"checkpoint\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\x04R\x05count\"\xa0\x01\n" +
+	"\x05count\x18\x06 \x01(\x04R\x05count\x12\x18\n" +
+	"\aorigins\x18\a \x03(\tR\aorigins\x12'\n" +
+	"\x0fmissing_origins\x18\b \x03(\tR\x0emissingOrigins\x12<\n" +
+	"\x0enext_positions\x18\t \x03(\v2\x15.heyan.v1.LogPositionR\rnextPositions\x12A\n" +
+	"\x11other_checkpoints\x18\n" +
+	" \x03(\v2\x14.heyan.v1.CheckpointR\x10otherCheckpoints\"\xb8\x01\n" +
 	"\x10ExportLogRequest\x12+\n" +
 	"\x06filter\x18\x01 \x01(\v2\x13.heyan.v1.LogFilterR\x06filter\x12\x1f\n" +
 	"\vstart_index\x18\x02 \x01(\x04R\n" +
 	"startIndex\x12\x1b\n" +
 	"\tend_index\x18\x03 \x01(\x04R\bendIndex\x12!\n" +
-	"\fanchor_sizes\x18\x04 \x03(\x04R\vanchorSizes\"\xa5\b\n" +
+	"\fanchor_sizes\x18\x04 \x03(\x04R\vanchorSizes\x12\x16\n" +
+	"\x06origin\x18\x05 \x01(\tR\x06origin\"\xa5\b\n" +
 	"\x11ExportLogResponse\x129\n" +
 	"\x05begin\x18\x01 \x01(\v2!.heyan.v1.ExportLogResponse.BeginH\x00R\x05begin\x12?\n" +
 	"\aentries\x18\x02 \x01(\v2#.heyan.v1.ExportLogResponse.EntriesH\x00R\aentries\x12#\n" +
@@ -2188,7 +2302,7 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\x04part\">\n" +
 	"\x10ConsistencyProof\x12\x12\n" +
 	"\x04size\x18\x01 \x01(\x04R\x04size\x12\x16\n" +
-	"\x06hashes\x18\x02 \x03(\fR\x06hashes\"\xd0\x01\n" +
+	"\x06hashes\x18\x02 \x03(\fR\x06hashes\"\xe8\x01\n" +
 	"\x06LogGap\x12\x1f\n" +
 	"\vstart_index\x18\x01 \x01(\x04R\n" +
 	"startIndex\x12\x1b\n" +
@@ -2196,9 +2310,12 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\n" +
 	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
 	"\bend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"4\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06origin\x18\x06 \x01(\tR\x06origin\"{\n" +
 	"\x10VerifyLogRequest\x12 \n" +
-	"\vcheckpoints\x18\x01 \x03(\fR\vcheckpoints\"\xcd\x02\n" +
+	"\vcheckpoints\x18\x01 \x03(\fR\vcheckpoints\x12\x16\n" +
+	"\x06origin\x18\x02 \x01(\tR\x06origin\x12-\n" +
+	"\breceipts\x18\x03 \x03(\v2\x11.heyan.v1.ReceiptR\breceipts\"\xcd\x02\n" +
 	"\x11VerifyLogResponse\x12\x14\n" +
 	"\x05whole\x18\x01 \x01(\bR\x05whole\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x18\n" +
@@ -2237,9 +2354,10 @@ const file_heyan_v1_log_proto_rawDesc = "" +
 	"\akept_by\x18\n" +
 	" \x01(\tR\x06keptBy\x12\x12\n" +
 	"\x04hold\x18\v \x01(\tR\x04hold\"\x14\n" +
-	"\x12ListOriginsRequest\"A\n" +
+	"\x12ListOriginsRequest\"]\n" +
 	"\x13ListOriginsResponse\x12*\n" +
-	"\aorigins\x18\x01 \x03(\v2\x10.heyan.v1.OriginR\aorigins\"\xa8\x02\n" +
+	"\aorigins\x18\x01 \x03(\v2\x10.heyan.v1.OriginR\aorigins\x12\x1a\n" +
+	"\bproblems\x18\x02 \x03(\tR\bproblems\"\xa8\x02\n" +
 	"\x06Origin\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12!\n" +
@@ -2337,59 +2455,64 @@ var file_heyan_v1_log_proto_goTypes = []any{
 	(*LogCoverage_NextPurge)(nil),     // 25: heyan.v1.LogCoverage.NextPurge
 	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
 	(*LogPosition)(nil),               // 27: heyan.v1.LogPosition
+	(*Receipt)(nil),                   // 28: heyan.v1.Receipt
 }
 var file_heyan_v1_log_proto_depIdxs = []int32{
 	26, // 0: heyan.v1.LogFilter.start_time:type_name -> google.protobuf.Timestamp
 	26, // 1: heyan.v1.LogFilter.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: heyan.v1.ListLogEntriesRequest.filter:type_name -> heyan.v1.LogFilter
-	27, // 3: heyan.v1.ListLogEntriesResponse.position:type_name -> heyan.v1.LogPosition
-	18, // 4: heyan.v1.ListLogEntriesResponse.checkpoint:type_name -> heyan.v1.Checkpoint
-	0,  // 5: heyan.v1.ExportLogRequest.filter:type_name -> heyan.v1.LogFilter
-	20, // 6: heyan.v1.ExportLogResponse.begin:type_name -> heyan.v1.ExportLogResponse.Begin
-	21, // 7: heyan.v1.ExportLogResponse.entries:type_name -> heyan.v1.ExportLogResponse.Entries
-	23, // 8: heyan.v1.ExportLogResponse.end:type_name -> heyan.v1.ExportLogResponse.End
-	19, // 9: heyan.v1.ExportLogResponse.totals:type_name -> heyan.v1.ExportLogResponse.Totals
-	26, // 10: heyan.v1.LogGap.start_time:type_name -> google.protobuf.Timestamp
-	26, // 11: heyan.v1.LogGap.end_time:type_name -> google.protobuf.Timestamp
-	18, // 12: heyan.v1.VerifyLogResponse.checkpoint:type_name -> heyan.v1.Checkpoint
-	24, // 13: heyan.v1.VerifyLogResponse.findings:type_name -> heyan.v1.VerifyLogResponse.Finding
-	11, // 14: heyan.v1.ListLogSegmentsResponse.segments:type_name -> heyan.v1.LogSegment
-	26, // 15: heyan.v1.LogSegment.oldest_time:type_name -> google.protobuf.Timestamp
-	26, // 16: heyan.v1.LogSegment.latest_time:type_name -> google.protobuf.Timestamp
-	26, // 17: heyan.v1.LogSegment.purgeable_from:type_name -> google.protobuf.Timestamp
-	14, // 18: heyan.v1.ListOriginsResponse.origins:type_name -> heyan.v1.Origin
-	26, // 19: heyan.v1.Origin.first_time:type_name -> google.protobuf.Timestamp
-	18, // 20: heyan.v1.Origin.checkpoint:type_name -> heyan.v1.Checkpoint
-	26, // 21: heyan.v1.LogCoverage.oldest_time:type_name -> google.protobuf.Timestamp
-	26, // 22: heyan.v1.LogCoverage.newest_time:type_name -> google.protobuf.Timestamp
-	25, // 23: heyan.v1.LogCoverage.next_purge:type_name -> heyan.v1.LogCoverage.NextPurge
-	6,  // 24: heyan.v1.LogCoverage.gaps:type_name -> heyan.v1.LogGap
-	22, // 25: heyan.v1.ExportLogResponse.Totals.entries:type_name -> heyan.v1.ExportLogResponse.Entry
-	22, // 26: heyan.v1.ExportLogResponse.Entries.entries:type_name -> heyan.v1.ExportLogResponse.Entry
-	18, // 27: heyan.v1.ExportLogResponse.End.checkpoint:type_name -> heyan.v1.Checkpoint
-	5,  // 28: heyan.v1.ExportLogResponse.End.consistency:type_name -> heyan.v1.ConsistencyProof
-	6,  // 29: heyan.v1.ExportLogResponse.End.gaps:type_name -> heyan.v1.LogGap
-	26, // 30: heyan.v1.ExportLogResponse.End.make_time:type_name -> google.protobuf.Timestamp
-	26, // 31: heyan.v1.LogCoverage.NextPurge.time:type_name -> google.protobuf.Timestamp
-	1,  // 32: heyan.v1.LogService.ListLogEntries:input_type -> heyan.v1.ListLogEntriesRequest
-	3,  // 33: heyan.v1.LogService.ExportLog:input_type -> heyan.v1.ExportLogRequest
-	7,  // 34: heyan.v1.LogService.VerifyLog:input_type -> heyan.v1.VerifyLogRequest
-	9,  // 35: heyan.v1.LogService.ListLogSegments:input_type -> heyan.v1.ListLogSegmentsRequest
-	12, // 36: heyan.v1.LogService.ListOrigins:input_type -> heyan.v1.ListOriginsRequest
-	15, // 37: heyan.v1.LogService.GetLogCoverage:input_type -> heyan.v1.GetLogCoverageRequest
-	17, // 38: heyan.v1.LogService.GetCheckpoint:input_type -> heyan.v1.GetCheckpointRequest
-	2,  // 39: heyan.v1.LogService.ListLogEntries:output_type -> heyan.v1.ListLogEntriesResponse
-	4,  // 40: heyan.v1.LogService.ExportLog:output_type -> heyan.v1.ExportLogResponse
-	8,  // 41: heyan.v1.LogService.VerifyLog:output_type -> heyan.v1.VerifyLogResponse
-	10, // 42: heyan.v1.LogService.ListLogSegments:output_type -> heyan.v1.ListLogSegmentsResponse
-	13, // 43: heyan.v1.LogService.ListOrigins:output_type -> heyan.v1.ListOriginsResponse
-	16, // 44: heyan.v1.LogService.GetLogCoverage:output_type -> heyan.v1.LogCoverage
-	18, // 45: heyan.v1.LogService.GetCheckpoint:output_type -> heyan.v1.Checkpoint
-	39, // [39:46] is the sub-list for method output_type
-	32, // [32:39] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	27, // 3: heyan.v1.ListLogEntriesRequest.start_positions:type_name -> heyan.v1.LogPosition
+	27, // 4: heyan.v1.ListLogEntriesResponse.position:type_name -> heyan.v1.LogPosition
+	18, // 5: heyan.v1.ListLogEntriesResponse.checkpoint:type_name -> heyan.v1.Checkpoint
+	27, // 6: heyan.v1.ListLogEntriesResponse.next_positions:type_name -> heyan.v1.LogPosition
+	18, // 7: heyan.v1.ListLogEntriesResponse.other_checkpoints:type_name -> heyan.v1.Checkpoint
+	0,  // 8: heyan.v1.ExportLogRequest.filter:type_name -> heyan.v1.LogFilter
+	20, // 9: heyan.v1.ExportLogResponse.begin:type_name -> heyan.v1.ExportLogResponse.Begin
+	21, // 10: heyan.v1.ExportLogResponse.entries:type_name -> heyan.v1.ExportLogResponse.Entries
+	23, // 11: heyan.v1.ExportLogResponse.end:type_name -> heyan.v1.ExportLogResponse.End
+	19, // 12: heyan.v1.ExportLogResponse.totals:type_name -> heyan.v1.ExportLogResponse.Totals
+	26, // 13: heyan.v1.LogGap.start_time:type_name -> google.protobuf.Timestamp
+	26, // 14: heyan.v1.LogGap.end_time:type_name -> google.protobuf.Timestamp
+	28, // 15: heyan.v1.VerifyLogRequest.receipts:type_name -> heyan.v1.Receipt
+	18, // 16: heyan.v1.VerifyLogResponse.checkpoint:type_name -> heyan.v1.Checkpoint
+	24, // 17: heyan.v1.VerifyLogResponse.findings:type_name -> heyan.v1.VerifyLogResponse.Finding
+	11, // 18: heyan.v1.ListLogSegmentsResponse.segments:type_name -> heyan.v1.LogSegment
+	26, // 19: heyan.v1.LogSegment.oldest_time:type_name -> google.protobuf.Timestamp
+	26, // 20: heyan.v1.LogSegment.latest_time:type_name -> google.protobuf.Timestamp
+	26, // 21: heyan.v1.LogSegment.purgeable_from:type_name -> google.protobuf.Timestamp
+	14, // 22: heyan.v1.ListOriginsResponse.origins:type_name -> heyan.v1.Origin
+	26, // 23: heyan.v1.Origin.first_time:type_name -> google.protobuf.Timestamp
+	18, // 24: heyan.v1.Origin.checkpoint:type_name -> heyan.v1.Checkpoint
+	26, // 25: heyan.v1.LogCoverage.oldest_time:type_name -> google.protobuf.Timestamp
+	26, // 26: heyan.v1.LogCoverage.newest_time:type_name -> google.protobuf.Timestamp
+	25, // 27: heyan.v1.LogCoverage.next_purge:type_name -> heyan.v1.LogCoverage.NextPurge
+	6,  // 28: heyan.v1.LogCoverage.gaps:type_name -> heyan.v1.LogGap
+	22, // 29: heyan.v1.ExportLogResponse.Totals.entries:type_name -> heyan.v1.ExportLogResponse.Entry
+	22, // 30: heyan.v1.ExportLogResponse.Entries.entries:type_name -> heyan.v1.ExportLogResponse.Entry
+	18, // 31: heyan.v1.ExportLogResponse.End.checkpoint:type_name -> heyan.v1.Checkpoint
+	5,  // 32: heyan.v1.ExportLogResponse.End.consistency:type_name -> heyan.v1.ConsistencyProof
+	6,  // 33: heyan.v1.ExportLogResponse.End.gaps:type_name -> heyan.v1.LogGap
+	26, // 34: heyan.v1.ExportLogResponse.End.make_time:type_name -> google.protobuf.Timestamp
+	26, // 35: heyan.v1.LogCoverage.NextPurge.time:type_name -> google.protobuf.Timestamp
+	1,  // 36: heyan.v1.LogService.ListLogEntries:input_type -> heyan.v1.ListLogEntriesRequest
+	3,  // 37: heyan.v1.LogService.ExportLog:input_type -> heyan.v1.ExportLogRequest
+	7,  // 38: heyan.v1.LogService.VerifyLog:input_type -> heyan.v1.VerifyLogRequest
+	9,  // 39: heyan.v1.LogService.ListLogSegments:input_type -> heyan.v1.ListLogSegmentsRequest
+	12, // 40: heyan.v1.LogService.ListOrigins:input_type -> heyan.v1.ListOriginsRequest
+	15, // 41: heyan.v1.LogService.GetLogCoverage:input_type -> heyan.v1.GetLogCoverageRequest
+	17, // 42: heyan.v1.LogService.GetCheckpoint:input_type -> heyan.v1.GetCheckpointRequest
+	2,  // 43: heyan.v1.LogService.ListLogEntries:output_type -> heyan.v1.ListLogEntriesResponse
+	4,  // 44: heyan.v1.LogService.ExportLog:output_type -> heyan.v1.ExportLogResponse
+	8,  // 45: heyan.v1.LogService.VerifyLog:output_type -> heyan.v1.VerifyLogResponse
+	10, // 46: heyan.v1.LogService.ListLogSegments:output_type -> heyan.v1.ListLogSegmentsResponse
+	13, // 47: heyan.v1.LogService.ListOrigins:output_type -> heyan.v1.ListOriginsResponse
+	16, // 48: heyan.v1.LogService.GetLogCoverage:output_type -> heyan.v1.LogCoverage
+	18, // 49: heyan.v1.LogService.GetCheckpoint:output_type -> heyan.v1.Checkpoint
+	43, // [43:50] is the sub-list for method output_type
+	36, // [36:43] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_heyan_v1_log_proto_init() }
@@ -2398,6 +2521,7 @@ func file_heyan_v1_log_proto_init() {
 		return
 	}
 	file_heyan_v1_common_proto_init()
+	file_heyan_v1_verification_proto_init()
 	file_heyan_v1_log_proto_msgTypes[4].OneofWrappers = []any{
 		(*ExportLogResponse_Begin_)(nil),
 		(*ExportLogResponse_Entries_)(nil),

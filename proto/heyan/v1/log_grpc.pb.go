@@ -36,7 +36,9 @@ const (
 //
 // For the audit administrator. Every call is itself recorded.
 type LogServiceClient interface {
-	// Streams records that pass a filter, in order. With follow it goes on with new ones until cancelled.
+	// Streams records that pass a filter, in order. With follow it goes on with new ones until cancelled. Without an origin,
+	// records of every origin that this server can read are merged by time; those of one origin stay in the order of their
+	// indexes, even where their times step back.
 	ListLogEntries(ctx context.Context, in *ListLogEntriesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListLogEntriesResponse], error)
 	// Streams records that pass a filter together with what proves, later and without this server, that they are in the
 	// log: the batch inclusion proof of their leaves in the tree of one signed checkpoint. An export holds the records that
@@ -158,7 +160,9 @@ func (c *logServiceClient) GetCheckpoint(ctx context.Context, in *GetCheckpointR
 //
 // For the audit administrator. Every call is itself recorded.
 type LogServiceServer interface {
-	// Streams records that pass a filter, in order. With follow it goes on with new ones until cancelled.
+	// Streams records that pass a filter, in order. With follow it goes on with new ones until cancelled. Without an origin,
+	// records of every origin that this server can read are merged by time; those of one origin stay in the order of their
+	// indexes, even where their times step back.
 	ListLogEntries(*ListLogEntriesRequest, grpc.ServerStreamingServer[ListLogEntriesResponse]) error
 	// Streams records that pass a filter together with what proves, later and without this server, that they are in the
 	// log: the batch inclusion proof of their leaves in the tree of one signed checkpoint. An export holds the records that

@@ -57,7 +57,9 @@ type Problem struct {
 	Place  string
 	Origin string // empty = not known
 	Kind   string
-	Err    error // nil = the kind says it all
+	// From and To are, of Shorter, the records that are known and not there: [From, To).
+	From, To uint64
+	Err      error // nil = the kind says it all
 }
 
 // String returns the problem as a line of text.
@@ -65,6 +67,9 @@ func (p Problem) String() string {
 	text := p.Place + ": " + p.Kind
 	if p.Origin != "" {
 		text += " " + p.Origin
+	}
+	if p.To > 0 {
+		text += fmt.Sprintf(": %d records, and %d are known", p.From, p.To)
 	}
 	if p.Err != nil {
 		text += ": " + p.Err.Error()
@@ -139,69 +144,61 @@ func (a *Archive) open() []place {
 func (a *Archive) Look(own string, known map[string]Known) View {
 	var v View
 	for _, p := range a.open() {
-		problem := func(kind string, err error) {
-			q := Problem{Place: p.Name, Kind: kind, Err: err}
-			if p.log != nil {
-				q.Origin = p.log.Origin()
-			}
-			v.Problems = append(v.Problems, q)
-		}
 		if p.log == nil {
-			problem(Unreadable, p.err)
+			v.Problems = append(v.Problems, Problem{Place: p.Name, Kind: Unreadable, Err: p.err})
 			continue
 		}
 		origin := p.log.Origin()
 		kept, listed := known[origin]
+		problem := Problem{}
 		switch {
 		case origin == own || v.Log(origin) != nil:
-			problem(Twice, nil)
-			continue
+			problem.Kind = Twice
 		case !listed:
-			problem(NotListed, nil)
-			continue
+			problem.Kind = NotListed
 		case kept.Key != p.log.Key():
-			problem(AnotherKey, nil)
-			continue
+			problem.Kind = AnotherKey
+		default:
+			problem = compare(p.log, kept.Checkpoint)
 		}
-		kind, err := compare(p.log, kept.Checkpoint)
-		if kind != "" {
-			problem(kind, err)
+		switch problem.Kind {
+		case "", Shorter, Damaged:
+			v.Logs = append(v.Logs, p.log)
 		}
-		if kind == AnotherHistory {
-			continue
+		if problem.Kind != "" {
+			problem.Place, problem.Origin = p.Name, origin
+			v.Problems = append(v.Problems, problem)
 		}
-		if d, ok := p.log.(interface{ Damage() error }); ok && d.Damage() != nil {
-			problem(Damaged, d.Damage())
-		}
-		v.Logs = append(v.Logs, p.log)
 	}
 	return v
 }
 
 // compare holds a log against the newest checkpoint that is known of it. It costs a few tree hashes.
-func compare(log Log, signed []byte) (kind string, err error) {
+func compare(log Log, signed []byte) Problem {
+	if d, ok := log.(interface{ Damage() error }); ok && d.Damage() != nil {
+		return Problem{Kind: Damaged, Err: d.Damage()}
+	}
 	if len(signed) == 0 {
-		return "", nil
+		return Problem{}
 	}
 	verifier, err := tree.NewVerifier(log.Key())
 	if err != nil {
-		return AnotherHistory, err
+		return Problem{Kind: AnotherHistory, Err: err}
 	}
 	known, err := verifier.Open(signed)
 	if err != nil {
-		return AnotherHistory, err
+		return Problem{Kind: AnotherHistory, Err: err}
 	}
-	if known.Size > log.Size() {
-		return Shorter, fmt.Errorf("origins: %d records, and %d are known", log.Size(), known.Size)
+	if size := log.Size(); known.Size > size {
+		return Problem{Kind: Shorter, From: size, To: known.Size}
 	}
-	agrees, err := holds(log, known.Size, known.Root)
-	if err != nil {
-		return Damaged, err
+	switch agrees, err := holds(log, known.Size, known.Root); {
+	case err != nil:
+		return Problem{Kind: Damaged, Err: err}
+	case !agrees:
+		return Problem{Kind: AnotherHistory}
 	}
-	if !agrees {
-		return AnotherHistory, nil
-	}
-	return "", nil
+	return Problem{}
 }
 
 // holds tells whether the first size records of a log have a root.
