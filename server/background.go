@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/heyan-project/heyan/server/api"
 	"github.com/heyan-project/heyan/server/journal"
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog"
@@ -245,5 +246,17 @@ func (s *Server) lockCredential(ctx context.Context, id string) {
 		r.Outcome = record.Outcome{Kind: record.Denied, Reason: "WRONG_ADDRESS"}
 	}); err != nil {
 		s.logger.Error("recording a lock", "credential", id, "cause", err.Error())
+	}
+}
+
+// warnOfArchive says at a start what is wrong with closed logs. It stops nothing: reading one that is large may take a
+// while, and one that is gone keeps nobody from being served.
+func (s *Server) warnOfArchive(log *api.Log) {
+	problems, err := log.Problems(context.Background())
+	if err != nil {
+		s.logger.Warn("closed logs", "cause", err.Error())
+	}
+	for _, problem := range problems {
+		s.logger.Warn("closed log", "problem", problem)
 	}
 }

@@ -59,6 +59,7 @@ import (
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/directory"
 	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/origins"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/retention"
 	"github.com/heyan-project/heyan/store/netlog/space"
@@ -101,7 +102,8 @@ type Config struct {
 	Store       store.Store
 	Directory   *directory.Directory
 	Log         *netlog.Log
-	Recovery    netlog.Recovery // what opening the log found; zero for a new one
+	Archive     *origins.Archive // closed logs that are read beside it; nil = none
+	Recovery    netlog.Recovery  // what opening the log found; zero for a new one
 	Keys        *digest.Keyring
 	Rules       *field.Rules
 	Catalogue   *product.Catalogue
@@ -285,7 +287,7 @@ func (s *Server) register() {
 	d := &api.Deps{
 		Verifier: s.Verifier, Store: s.Store, Directory: s.Directory, Log: s.log, Keeper: s.keeper, Journal: s.journal, Keys: s.Keys, Rules: s.Rules,
 		Catalogue: s.Catalogue, Now: s.now, Random: s.Random, CloseSessions: s.closeSessions, LastUsed: s.authenticator.LastUsed, Production: s.Production,
-		Region: s.Region, CountLog: s.countForExport,
+		Region: s.Region, CountLog: s.countForExport, Archive: s.Archive,
 	}
 	heyanv1.RegisterVerificationServiceServer(s.grpc, api.NewVerification(d))
 	heyanv1.RegisterCatalogServiceServer(s.grpc, api.NewCatalog(d))
@@ -294,7 +296,9 @@ func (s *Server) register() {
 	heyanv1.RegisterAdminServiceServer(s.grpc, s.admin)
 	heyanv1.RegisterAccessServiceServer(s.grpc, api.NewAccess(d))
 	heyanv1.RegisterComplianceServiceServer(s.grpc, api.NewCompliance(d))
-	heyanv1.RegisterLogServiceServer(s.grpc, api.NewLog(d))
+	log := api.NewLog(d)
+	heyanv1.RegisterLogServiceServer(s.grpc, log)
+	s.background.Go(func() { s.warnOfArchive(log) })
 	s.health = health.NewServer()
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	if s.Reflection {

@@ -270,10 +270,20 @@ func (f *fake) ImportRecords(stream heyanv1.AdminService_ImportRecordsServer) er
 }
 
 func (f *fake) ListLogEntries(r *heyanv1.ListLogEntriesRequest, stream heyanv1.LogService_ListLogEntriesServer) error {
+	if origin := r.GetOrigin(); origin != "" && origin != fakeOrigin {
+		return refuse(codes.NotFound, "RESOURCE_NOT_FOUND", "FIX_REQUEST")
+	}
 	f.log.mu.Lock()
 	leaves := f.log.leaves
 	f.log.mu.Unlock()
 	count := uint64(0)
+	var missing []string
+	if r.GetFilter().GetClient() == "several" {
+		missing = []string{"lost1-0123456789abcdef"}
+		if err := stream.Send(&heyanv1.ListLogEntriesResponse{Origins: []string{"old1-0123456789abcdef", fakeOrigin}, MissingOrigins: missing}); err != nil {
+			return err
+		}
+	}
 	for i, leaf := range leaves {
 		index := uint64(i)
 		if index < r.GetStartIndex() || r.GetEndIndex() > 0 && index >= r.GetEndIndex() ||
@@ -299,7 +309,7 @@ func (f *fake) ListLogEntries(r *heyanv1.ListLogEntriesRequest, stream heyanv1.L
 	case "short":
 		count++
 	}
-	return stream.Send(&heyanv1.ListLogEntriesResponse{Checkpoint: f.log.checkpoint(), Count: count})
+	return stream.Send(&heyanv1.ListLogEntriesResponse{Checkpoint: f.log.checkpoint(), Count: count, MissingOrigins: missing})
 }
 
 func (f *fake) VerifyLog(_ context.Context, r *heyanv1.VerifyLogRequest) (*heyanv1.VerifyLogResponse, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,6 +94,7 @@ is proven without a server by: heyan log verify --file FILE --key KEY`,
 	flags.Uint64Var(&request.StartIndex, "start-index", 0, "first index")
 	flags.Uint64Var(&request.EndIndex, "end-index", 0, "index after the last one; 0 = the end")
 	flags.Uint64Var(&request.Limit, "limit", 0, "at most this many; 0 = no limit")
+	addOrigin(cmd, &request.Origin, "only this log; empty = every one that the server reads, by time, or with an index its own")
 	flags.StringVar(&save, "save", "", "write JSON Lines with leaf bytes and checkpoint to this file")
 	flags.BoolVar(&force, "force", false, "with --save: replace a file that is there")
 	return cmd
@@ -112,6 +114,7 @@ func logTail(a *app) *cobra.Command {
 		},
 	}
 	s.flags(a, cmd)
+	addOrigin(cmd, &request.Origin, "only this log; empty = every one that the server reads, by time")
 	cmd.Flags().BoolVarP(&request.Follow, "follow", "f", false, "go on with new records until interrupted")
 	cmd.Flags().Uint32VarP(&request.Last, "number", "n", 20, "how many of the newest")
 	return cmd
@@ -132,6 +135,16 @@ func logGet(a *app) *cobra.Command {
 			return a.getLog(cmd.Context(), origin, index)
 		},
 	}
+}
+
+// addOrigin adds the flag that names one log.
+func addOrigin(cmd *cobra.Command, target *string, usage string) {
+	cmd.Flags().StringVar(target, "origin", "", usage+"; heyan log origins lists them")
+}
+
+// silenceText says from when to when no log has a record.
+func silenceText(g *heyanv1.LogGap) string {
+	return fmt.Sprintf("%s to %s: no record, before %s began", when(g.GetStartTime()), when(g.GetEndTime()), g.GetOrigin())
 }
 
 // parseEntry reads origin/index. An origin may hold a slash; an index does not.
@@ -169,14 +182,19 @@ func logCoverage(a *app) *cobra.Command {
 					table.Row("missing origin", origin)
 				}
 				for _, gap := range answer.GetGaps() {
-					table.Row("not held", notHeldText(gap))
+					if gap.GetReason() == "BETWEEN_ORIGINS" {
+						table.Row("gap", silenceText(gap))
+					} else {
+						table.Row("not held", notHeldText(gap))
+					}
 				}
 				table.Row("next purge", nextPurgeText(answer.GetNextPurge()))
 				table.Row("retention", answer.GetRetentionStatement())
 				if err := a.print(answer, table); err != nil {
 					return err
 				}
-				if answer.GetShortfallDays() > 0 || len(answer.GetMissingOrigins()) > 0 {
+				notHere := slices.ContainsFunc(answer.GetGaps(), func(g *heyanv1.LogGap) bool { return g.GetReason() == "NOT_HERE" })
+				if answer.GetShortfallDays() > 0 || len(answer.GetMissingOrigins()) > 0 || notHere {
 					return errNo
 				}
 				return nil
@@ -201,6 +219,9 @@ func logOrigins(a *app) *cobra.Command {
 				for _, o := range answer.GetOrigins() {
 					table.Row(o.GetId(), o.GetNode(), mark(o.GetLive()), mark(o.GetReadable()), when(o.GetFirstTime()),
 						output.Count(int64(o.GetCheckpoint().GetSize())), o.GetPredecessor(), o.GetCause(), o.GetVerifierKey())
+				}
+				for _, problem := range answer.GetProblems() {
+					a.note("%s", problem)
 				}
 				return a.print(answer, table)
 			})
@@ -236,7 +257,7 @@ whether history was rewritten: heyan log verify --checkpoint FILE`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&origin, "origin", "", "the origin; empty = this server's")
+	addOrigin(cmd, &origin, "the log; empty = this server's")
 	return cmd
 }
 

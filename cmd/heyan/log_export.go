@@ -68,6 +68,7 @@ which nothing passes the filter makes an export of no rows, which is proven like
 	flags := cmd.Flags()
 	flags.Uint64Var(&e.request.StartIndex, "start-index", 0, "first index")
 	flags.Uint64Var(&e.request.EndIndex, "end-index", 0, "index after the last one; 0 = the end")
+	addOrigin(cmd, &e.request.Origin, "the log; empty = this server's own")
 	flags.StringVar(&e.out, "out", "", "directory to make; - writes rows to standard output")
 	e.format, e.lang = string(export.JSONL), string(export.English)
 	addWord(cmd, &e.format, "format", "form of the rows", string(export.JSONL), string(export.CSV))

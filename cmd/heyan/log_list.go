@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (l *listing) save(ctx context.Context, request *heyanv1.ListLogEntriesReque
 		return err
 	}
 	buffer := bufio.NewWriter(file)
-	l.lines, l.bar = buffer, output.NewProgress(l.app.progressOut(), l.app.Now, "saved", 0, output.Count)
+	l.saving, l.lines, l.bar = true, buffer, output.NewProgress(l.app.progressOut(), l.app.Now, "saved", 0, output.Count)
 	err = l.app.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error { return l.run(ctx, conn, request) })
 	l.bar.Done()
 	if err = errors.Join(err, buffer.Flush(), file.Close()); err == nil && part != path {
@@ -70,7 +71,11 @@ type listing struct {
 	lines  io.Writer // JSON Lines go here; nil for a table
 	bar    *output.Progress
 	follow bool
+	saving bool
+	many   bool // of several origins: each is shown
 	count  uint64
+
+	missing []string
 }
 
 func (l *listing) run(ctx context.Context, conn *dial.Connection, request *heyanv1.ListLogEntriesRequest) error {
@@ -101,9 +106,35 @@ func (l *listing) run(ctx context.Context, conn *dial.Connection, request *heyan
 			ended = true
 			continue
 		}
+		if m.GetPosition() == nil {
+			if err := l.begin(m); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := l.entry(m); err != nil {
 			return err
 		}
+	}
+}
+
+// begin takes the message that tells which origins are read.
+func (l *listing) begin(m *heyanv1.ListLogEntriesResponse) error {
+	l.many = len(m.GetOrigins()) > 1
+	if l.many && l.saving {
+		return usageError("the server reads several logs, and a saved file is of one", "--origin names it; see: heyan log origins")
+	}
+	for _, origin := range m.GetMissingOrigins() {
+		l.miss(origin)
+	}
+	return nil
+}
+
+// miss says that an origin's records, or some of them, are not in the listing.
+func (l *listing) miss(origin string) {
+	if !slices.Contains(l.missing, origin) {
+		l.missing = append(l.missing, origin)
+		l.app.note("not in this listing, or not wholly: %s, which the server cannot read; see: heyan log origins", origin)
 	}
 }
 
@@ -120,7 +151,7 @@ func (l *listing) entry(m *heyanv1.ListLogEntriesResponse) error {
 		if l.count == 1 {
 			l.heading() // not before the server has let the caller read
 		}
-		_, err = fmt.Fprintln(l.out, entryLine(entry, record))
+		_, err = fmt.Fprintln(l.out, l.line(entry, record))
 	}
 	if err != nil || !l.follow {
 		return err
@@ -132,31 +163,38 @@ func (l *listing) end(m *heyanv1.ListLogEntriesResponse, request *heyanv1.ListLo
 	if m.GetCount() != l.count {
 		return &exitError{exitNo, fmt.Sprintf("the server listed %d records, %d arrived", m.GetCount(), l.count), ""}
 	}
+	for _, origin := range m.GetMissingOrigins() {
+		l.miss(origin)
+	}
 	if l.lines != nil {
-		return saved.WriteEnd(l.lines, l.count, m.GetCheckpoint(), request)
+		return saved.WriteEnd(l.lines, m, request)
 	}
 	l.app.note("%s; checkpoint of %d at %s", countOf(int(l.count), "record"), m.GetCheckpoint().GetSize(),
 		m.GetCheckpoint().GetOrigin())
 	return nil
 }
 
-// columns of the table that is printed as it comes: each as wide as most of its cells are.
+// columns of the table that is printed as it comes: each as wide as most of its cells are. The first is for listings of
+// several origins only.
 var entryColumns = []struct {
 	name  string
 	width int
-}{{"INDEX", 8}, {"TIME +08:00", 23}, {"EVENT", 26}, {"ACTOR", 18}, {"SOURCE", 21}, {"OUTCOME", 9}, {"DETAIL", 0}}
+}{{"ORIGIN", 24}, {"INDEX", 8}, {"TIME +08:00", 23}, {"EVENT", 26}, {"ACTOR", 18}, {"SOURCE", 21}, {"OUTCOME", 9}, {"DETAIL", 0}}
 
 func (l *listing) heading() {
 	names := make([]string, len(entryColumns))
 	for i, column := range entryColumns {
 		names[i] = column.name
 	}
-	fmt.Fprintln(l.out, columnLine(names))
+	fmt.Fprintln(l.out, l.columns(names))
 }
 
-func columnLine(cells []string) string {
+func (l *listing) columns(cells []string) string {
 	var line strings.Builder
 	for i, cell := range cells {
+		if i == 0 && !l.many {
+			continue
+		}
 		cell = output.Clean(cell)
 		line.WriteString(cell)
 		if width := entryColumns[i].width; width > 0 {
@@ -166,7 +204,7 @@ func columnLine(cells []string) string {
 	return strings.TrimRight(line.String(), " ")
 }
 
-func entryLine(entry saved.Entry, r *logv1.Record) string {
+func (l *listing) line(entry saved.Entry, r *logv1.Record) string {
 	actor := r.GetActor().GetId()
 	if actor == "" {
 		actor = strings.ToLower(strings.TrimPrefix(r.GetActor().GetKind().String(), "ACTOR_KIND_"))
@@ -190,7 +228,7 @@ func entryLine(entry saved.Entry, r *logv1.Record) string {
 		}
 	}
 	at := time.Unix(0, int64(r.GetTimeUnixNano())).In(beijing).Format("2006-01-02 15:04:05.000")
-	return columnLine([]string{fmt.Sprint(entry.Index), at, r.GetEvent(), actor, source,
+	return l.columns([]string{entry.Origin, fmt.Sprint(entry.Index), at, r.GetEvent(), actor, source,
 		strings.TrimPrefix(r.GetOutcome().GetKind().String(), "OUTCOME_KIND_"), strings.Join(detail, " ")})
 }
 
@@ -207,13 +245,13 @@ func totalsDetail(t *logv1.Totals) string {
 	return text
 }
 
-// getLog prints one record of the server's own origin.
+// getLog prints one record.
 func (a *app) getLog(ctx context.Context, origin string, index uint64) error {
 	return a.with(ctx, func(ctx context.Context, conn *dial.Connection) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		stream, err := heyanv1.NewLogServiceClient(conn).ListLogEntries(ctx,
-			&heyanv1.ListLogEntriesRequest{StartIndex: index, EndIndex: index + 1, Limit: 1})
+			&heyanv1.ListLogEntriesRequest{Origin: origin, StartIndex: index, EndIndex: index + 1, Limit: 1})
 		if err != nil {
 			return err
 		}
@@ -225,27 +263,32 @@ func (a *app) getLog(ctx context.Context, origin string, index uint64) error {
 			return &exitError{exitNo, "the log has no record of this index", "see what it holds: heyan log coverage"}
 		}
 		if m.GetPosition().GetOrigin() != origin || m.GetPosition().GetIndex() != index {
-			return &exitError{exitNo, "the record is in another origin than this server's", "see: heyan log origins"}
+			return &exitError{exitNo, "the server sent a record of another place", ""}
 		}
-		entry, record, err := saved.NewEntry(m)
-		if err != nil {
-			return &exitError{exitNo, err.Error(), ""}
-		}
-		if a.json() {
-			return output.Value(a.Out, entry)
-		}
-		table := output.NewTable()
-		table.Row("origin", entry.Origin)
-		table.Row("index", fmt.Sprint(entry.Index))
-		table.Row("time", time.Unix(0, int64(record.GetTimeUnixNano())).In(beijing).Format(time.RFC3339Nano))
-		flatten(table, "", record.ProtoReflect())
-		if entry.AmendedBy != "" {
-			table.Row("amended by", entry.AmendedBy)
-		}
-		table.Row("leaf hash", base64.StdEncoding.EncodeToString(entry.LeafHash))
-		_, err = table.WriteTo(a.Out)
-		return err
+		return a.printEntry(m)
 	})
+}
+
+// printEntry prints one record, with all that it says.
+func (a *app) printEntry(m *heyanv1.ListLogEntriesResponse) error {
+	entry, record, err := saved.NewEntry(m)
+	if err != nil {
+		return &exitError{exitNo, err.Error(), ""}
+	}
+	if a.json() {
+		return output.Value(a.Out, entry)
+	}
+	table := output.NewTable()
+	table.Row("origin", entry.Origin)
+	table.Row("index", fmt.Sprint(entry.Index))
+	table.Row("time", time.Unix(0, int64(record.GetTimeUnixNano())).In(beijing).Format(time.RFC3339Nano))
+	flatten(table, "", record.ProtoReflect())
+	if entry.AmendedBy != "" {
+		table.Row("amended by", entry.AmendedBy)
+	}
+	table.Row("leaf hash", base64.StdEncoding.EncodeToString(entry.LeafHash))
+	_, err = table.WriteTo(a.Out)
+	return err
 }
 
 // flatten adds every member that is set as a row, "actor.id".

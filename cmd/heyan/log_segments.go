@@ -63,5 +63,12 @@ func nextPurgeText(n *heyanv1.LogCoverage_NextPurge) string {
 
 // notHeldText says what a log does not hold.
 func notHeldText(g *heyanv1.LogGap) string {
-	return fmt.Sprintf("records %d to %d: %s", g.GetStartIndex(), g.GetEndIndex()-1, g.GetReason())
+	text := "some records"
+	if g.GetEndIndex() > 0 {
+		text = fmt.Sprintf("records %d to %d", g.GetStartIndex(), g.GetEndIndex()-1)
+	}
+	if g.GetOrigin() != "" {
+		text += " of " + g.GetOrigin()
+	}
+	return text + ": " + g.GetReason()
 }

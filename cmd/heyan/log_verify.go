@@ -23,6 +23,7 @@ import (
 // proving is the flags of `heyan log verify`.
 type proving struct {
 	file, dir, key, sealKey string
+	origin                  string
 	checkpoints, receipts   []string
 }
 
@@ -62,7 +63,8 @@ is: each of them has to agree. What it holds of other logs is left out.`,
 	flags.StringVar(&p.key, "key", "", "verifier key of the log, or a file that holds it")
 	flags.StringVar(&p.sealKey, "seal-key", "", "with a log directory: file of the key that opens sealed records")
 	flags.StringSliceVar(&p.checkpoints, "checkpoint", nil, "file of checkpoints that were kept elsewhere, one or many; repeatable")
-	flags.StringSliceVar(&p.receipts, "receipt", nil, "file of a receipt, with an export or log directory; repeatable")
+	flags.StringSliceVar(&p.receipts, "receipt", nil, "file of a receipt; repeatable; not with a file of log list --save")
+	addOrigin(cmd, &p.origin, "without PATH: which of the server's logs; empty = its own")
 	cmd.MarkFlagsMutuallyExclusive("file", "dir")
 	return cmd
 }
@@ -92,8 +94,11 @@ func (a *app) proveLog(ctx context.Context, p *proving) error {
 	if err != nil {
 		return err
 	}
-	if len(p.receipts) > 0 && p.dir == "" {
-		return usageError("--receipt is for an export or a log directory", "to prove a receipt alone: heyan log receipt verify")
+	switch {
+	case len(p.receipts) > 0 && p.file != "":
+		return usageError("--receipt is for the server's log, an export or a log directory", "to prove a receipt alone: heyan log receipt verify")
+	case p.origin != "" && (p.file != "" || p.dir != ""):
+		return usageError("--origin names a log of the server: a PATH is of one", "")
 	}
 	switch {
 	case p.dir != "" && inspection.Is(p.dir):
@@ -108,18 +113,39 @@ func (a *app) proveLog(ctx context.Context, p *proving) error {
 	if p.key != "" || p.sealKey != "" {
 		return usageError("--key and --seal-key are for what lies here: name it by PATH", "")
 	}
-	notes := a.evidence(kept, lastOrigin(kept))
+	return a.proveOnline(ctx, p, kept)
+}
+
+// proveOnline asks the server.
+func (a *app) proveOnline(ctx context.Context, p *proving, kept []keptFile) error {
+	origin := p.origin
+	if origin == "" {
+		origin = lastOrigin(kept)
+	}
+	notes := a.evidence(kept, origin)
 	if few := spread(notes, maxAsked); len(few) < len(notes) {
 		a.note("a server takes %d checkpoints: %d of %d are sent, the newest among them; --file and --dir take all", maxAsked, len(few), len(notes))
 		notes = few
 	}
-	// Without --timeout: it takes as long as the log is.
-	return a.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error {
-		answer, err := heyanv1.NewLogServiceClient(conn).VerifyLog(ctx, &heyanv1.VerifyLogRequest{Checkpoints: notes})
+	request := &heyanv1.VerifyLogRequest{Origin: p.origin, Checkpoints: notes}
+	given := len(notes)
+	for _, path := range p.receipts {
+		receipt, err := readReceipt(path)
 		if err != nil {
 			return err
 		}
-		return a.printProof(answer, len(notes))
+		request.Receipts = append(request.Receipts, receipt)
+		if given++; len(receipt.GetResolutionLeaf()) > 0 {
+			given++
+		}
+	}
+	// Without --timeout: it takes as long as the log is.
+	return a.withStream(ctx, func(ctx context.Context, conn *dial.Connection) error {
+		answer, err := heyanv1.NewLogServiceClient(conn).VerifyLog(ctx, request)
+		if err != nil {
+			return err
+		}
+		return a.printProof(answer, p.given(given))
 	})
 }
 
@@ -158,7 +184,7 @@ func (a *app) proveFile(p *proving, kept []keptFile) error {
 	if err != nil {
 		return err
 	}
-	return a.printProof(answer, len(notes))
+	return a.printProof(answer, p.given(len(notes)))
 }
 
 func (a *app) proveDir(ctx context.Context, p *proving, kept []keptFile) error {
@@ -202,10 +228,21 @@ func (a *app) proveDir(ctx context.Context, p *proving, kept []keptFile) error {
 			Kind: strings.ToUpper(f.Verdict.String()), File: f.File, Index: f.From, Text: f.Detail,
 		})
 	}
-	return a.printProof(answer, len(evidence))
+	return a.printProof(answer, p.given(len(evidence)))
 }
 
-func (a *app) printProof(answer *heyanv1.VerifyLogResponse, given int) error {
+// given says how much evidence there was; empty = none.
+func (p *proving) given(n int) string {
+	switch {
+	case n == 0:
+		return ""
+	case len(p.receipts) > 0:
+		return countOf(n, "outside checkpoint or receipt")
+	}
+	return countOf(n, "outside checkpoint")
+}
+
+func (a *app) printProof(answer *heyanv1.VerifyLogResponse, given string) error {
 	if a.json() {
 		if err := output.JSON(a.Out, answer); err != nil {
 			return err
@@ -219,7 +256,7 @@ func (a *app) printProof(answer *heyanv1.VerifyLogResponse, given int) error {
 	return nil
 }
 
-func (a *app) proofTable(answer *heyanv1.VerifyLogResponse, given int) error {
+func (a *app) proofTable(answer *heyanv1.VerifyLogResponse, given string) error {
 	table := output.NewTable()
 	verdict := "whole"
 	if !answer.GetWhole() {
@@ -230,8 +267,8 @@ func (a *app) proofTable(answer *heyanv1.VerifyLogResponse, given int) error {
 	table.Row("records", output.Count(int64(answer.GetRecords())))
 	table.Row("checkpoints", output.Count(int64(answer.GetCommits())))
 	table.Row("size signed", output.Count(int64(answer.GetCheckpoint().GetSize())))
-	anchored := fmt.Sprintf("%d of %s", answer.GetAnchored(), countOf(given, "outside checkpoint"))
-	if given == 0 {
+	anchored := fmt.Sprintf("%d of %s", answer.GetAnchored(), given)
+	if given == "" {
 		anchored = "not anchored outside"
 	}
 	table.Row("anchored", anchored)

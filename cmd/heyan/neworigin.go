@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/config"
 	"github.com/heyan-project/heyan/server"
@@ -18,6 +20,7 @@ import (
 	"github.com/heyan-project/heyan/store"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/disk"
+	"github.com/heyan-project/heyan/store/netlog/origins"
 	"github.com/heyan-project/heyan/store/netlog/outside"
 	"github.com/heyan-project/heyan/store/netlog/tree"
 )
@@ -56,8 +59,29 @@ func (n *newOrigin) run(ctx context.Context, a *app) error {
 	}
 	if aside != "" {
 		fmt.Fprintf(a.Out, "What lay there before is kept in %s.\n", aside)
+		sayAlso(a, c.Log.Also, aside)
 	}
 	return nil
+}
+
+// sayAlso prints the line that lets the server read the log that was put aside. It is not written into the file: whoever
+// keeps that in git, or wrote comments into it, does that.
+func sayAlso(a *app, also []string, aside string) {
+	names := make([]string, 0, len(also)+1)
+	for _, dir := range append(slices.Clip(also), aside) {
+		names = append(names, strconv.Quote(dir))
+	}
+	fmt.Fprintf(a.Out, "Auditors read it, and clients get receipts from it, with this line in the section log of the configuration:\n  also: [%s]\n",
+		strings.Join(names, ", "))
+}
+
+// closedLogs are the directories of log.also. All were sealed by the one key that this server has.
+func closedLogs(also []string, sealKey []byte, now func() time.Time) *origins.Archive {
+	places := make([]origins.Place, len(also))
+	for i, dir := range also {
+		places[i] = origins.Directory(config.AlsoName(i), dir, sealKey)
+	}
+	return origins.NewArchive(now, places...)
 }
 
 // succeed puts the old log aside, and begins a new one that names it. After a crash in between it can be run again.

@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/heyan-project/heyan/server"
 	"github.com/heyan-project/heyan/server/api"
@@ -104,6 +106,55 @@ func TestNewOrigin(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was put aside is read by the server again with the line that init prints: listed by time, told as readable, and
+// covering its days. A directory that is gone stops nothing, and is named.
+func TestClosedLogIsRead(t *testing.T) {
+	h := newHome(t)
+	h.must(h.start(nil))
+	path := filepath.Join(h.dir, "heyan.yaml")
+	code, said := h.heyan("init", "--new-origin", "restored", "--config", path)
+	line := regexp.MustCompile(`(?m)^  also: \[".*"\]$`).FindString(said)
+	if code != exitOK || line == "" {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
+	text, err := os.ReadFile(path)
+	h.must(err)
+	h.must(os.WriteFile(path, append(text, "log:\n"+line+"\n"...), 0o600))
+	h.load()
+	aside := h.Config.Log.Also[0]
+	ask := func(wants int, words []string, args ...string) string {
+		t.Helper()
+		var out string
+		h.must(h.start(func(i *instance) {
+			h.must(devProfiles(h.dir, i.address()))
+			var text strings.Builder
+			code := run(t.Context(), append(args, "--profile", "audit"), streams{In: strings.NewReader(""), Out: &text, Err: &text, Now: time.Now, Env: profilesIn(h.dir)})
+			if out = text.String(); code != wants {
+				t.Errorf("%q: exit code %d: %s", args, code, out)
+			}
+		}))
+		for _, word := range words {
+			if !strings.Contains(out, word) {
+				t.Errorf("%q does not say %q:\n%s", args, word, out)
+			}
+		}
+		return out
+	}
+	current, all := h.origins()
+	before := all[current].Predecessor
+	out := ask(exitOK, []string{"ORIGIN "}, "log", "list", "--event", "origin.born")
+	if first, second := strings.Index(out, "\n"+before), strings.Index(out, "\n"+current); first < 0 || second < first {
+		t.Errorf("not by time:\n%s", out)
+	}
+	ask(exitOK, []string{"origin.born"}, "log", "get", before+"/0")
+	ask(exitOK, []string{"missing days   0"}, "log", "coverage")
+	ask(exitOK, []string{"whole", before}, "log", "verify", "--origin", before)
+	h.must(os.Rename(aside, aside+"-away"))
+	ask(exitOK, []string{"log.also, directory 1: UNREADABLE"}, "log", "origins")
+	ask(exitNo, []string{"missing origin  " + before}, "log", "coverage")
+	ask(exitOK, []string{"not in this listing, or not wholly: " + before}, "log", "tail")
 }
 
 // While a server has the data, no other origin is begun; and none for a cause that is none.

@@ -34,6 +34,7 @@ import (
 	"github.com/heyan-project/heyan/store/embedded"
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/forward"
+	"github.com/heyan-project/heyan/store/netlog/origins"
 	"github.com/heyan-project/heyan/store/netlog/outside"
 	"github.com/heyan-project/heyan/store/netlog/record"
 	"github.com/heyan-project/heyan/store/netlog/space"
@@ -55,6 +56,7 @@ type state struct {
 	rules     *field.Rules
 	catalogue *product.Catalogue
 	log       *netlog.Log
+	archive   *origins.Archive // closed logs
 	recovery  netlog.Recovery
 	targets   []*outside.Target // of checkpoints
 	store     *embedded.Store
@@ -151,6 +153,7 @@ func (s *state) openLog(ctx context.Context, create bool) error {
 		return err
 	}
 	options.Admit = s.admit(ctx)
+	s.archive = closedLogs(s.config.Log.Also, options.SealKey, s.now)
 	s.log, s.recovery, err = netlog.Open(options)
 	if errors.Is(err, netlog.ErrNoLog) {
 		return fmt.Errorf("%w: %s: a log is never begun anew in place of a missing one; put it back, or begin a new origin: heyan init --new-origin lost --config FILE", err, options.Dir)
@@ -196,6 +199,7 @@ func (s *state) close() error {
 	if s.log != nil {
 		errs = append(errs, s.log.Close())
 	}
+	errs = append(errs, s.archive.Close())
 	return errors.Join(errs...)
 }
 
@@ -327,7 +331,7 @@ func startInstance(ctx context.Context, s *state, lookup func(string) (string, b
 		return nil, err
 	}
 	i.server, err = server.New(ctx, server.Config{
-		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Recovery: s.recovery, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
+		Verifier: s.verifier(), Store: s.store, Directory: s.directory, Log: s.log, Archive: s.archive, Recovery: s.recovery, Keys: s.keys, Rules: s.rules, Catalogue: s.catalogue,
 		Now: s.now, Steady: time.Now, Random: rand.Reader, Clock: sampledClock(s.now), Machine: func() server.Machine { return machine(s.logDir()) }, Authorities: func() []record.Health { return authorities(s.store) }, Space: room, Logger: s.logger, Metrics: s.metrics, Tracing: handler,
 		Certificates: certificates, ServerNames: s.config.TLS.ServerNames, TrustedProxies: s.config.Proxies(), AllowTLS12: s.config.TLS.MinVersion == "1.2",
 		Production: s.config.Production, Region: s.config.Region, Retention: policy, Anchors: s.anchors(), Reflection: s.config.Reflection, RatePerSecond: s.config.Limits.RatePerSecond,

@@ -81,6 +81,15 @@ func (r *reading) partial() []string {
 	return ids
 }
 
+// Problems says what is wrong with the places of closed logs, a line each.
+func (l *Log) Problems(ctx context.Context) ([]string, error) {
+	r, err := l.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.problems(), nil
+}
+
 // problems are the problems of places, a line each.
 func (r *reading) problems() []string {
 	var lines []string
@@ -118,7 +127,9 @@ func (d *Deps) closed(ctx context.Context, id string) (origins.Log, error) {
 }
 
 // headOf returns a log's newest checkpoint; nil where it cannot be read.
-func headOf(log origins.Log) *heyanv1.Checkpoint { return publicCheckpoint(log.Checkpoint(), log.Key()) }
+func headOf(log origins.Log) *heyanv1.Checkpoint {
+	return publicCheckpoint(log.Checkpoint(), log.Key())
+}
 
 // outsideOf reads the evidence of a request.
 func outsideOf(req *heyanv1.VerifyLogRequest) ([]netlog.Evidence, error) {

@@ -69,7 +69,7 @@ func keptBy(d *logkeep.Decision) (why, hold string) {
 
 // livePart is what the log holds behind its sealed segments; nil where that is nothing.
 func (l *Log) livePart(ctx context.Context, sealed []netlog.Manifest) (*heyanv1.LogSegment, error) {
-	head := l.live()
+	head := headOf(l.d.Log)
 	held, err := l.d.Log.Coverage(ctx)
 	if err != nil || head == nil {
 		return nil, errors.Join(err, errNoHead(head))

@@ -78,6 +78,8 @@ type Log struct {
 	// Where the newest signed checkpoint goes, a URL each, and how often. See [Config.Outside].
 	CheckpointsTo    []string      `yaml:"checkpoints_to"`
 	CheckpointsEvery time.Duration `yaml:"checkpoints_every"`
+	// Directories of closed origins that this server reads beside its own log.
+	Also []string `yaml:"also"`
 }
 
 // Forward is the syslog collector that the network log is forwarded to, over TLS.
@@ -195,8 +197,10 @@ func (c *Config) resolve() {
 	for _, path := range slices.Concat([]*string{&c.DataDir, &c.TLS.Certificate, &c.TLS.Key}, c.Keys.paths(), c.Log.Forward.paths()) {
 		*path = c.absolute(*path)
 	}
-	for i := range c.TLS.ClientCA {
-		c.TLS.ClientCA[i] = c.absolute(c.TLS.ClientCA[i])
+	for _, list := range [][]string{c.TLS.ClientCA, c.Log.Also} {
+		for i := range list {
+			list[i] = c.absolute(list[i])
+		}
 	}
 }
 
@@ -248,6 +252,7 @@ func (c *Config) check(wrong *Errors) {
 	c.checkOutside(require)
 	c.checkSpace(require)
 	c.checkRetention(require)
+	c.checkAlso(require)
 	if c.Production {
 		require(!c.Reflection, "reflection is not for production")
 		require(len(c.TLS.ClientCA) > 0, "tls.client_ca is required in production: operators sign in by certificate")

@@ -47,6 +47,10 @@ type End struct {
 	Count      uint64          `json:"count"`
 	Checkpoint string          `json:"checkpoint"`          // signed note
 	Selection  json.RawMessage `json:"selection,omitempty"` // what was asked for, where that was not the whole log
+	// Of a listing of several logs, which [Verify] takes for one that does not hold together: the newest checkpoints of
+	// the others, and the logs that could not be read.
+	Others  []string `json:"other_checkpoints,omitempty"`
+	Missing []string `json:"missing_origins,omitempty"`
 }
 
 // Decode reads a leaf.
@@ -96,9 +100,12 @@ func Time(record *logv1.Record) string {
 	return time.Unix(0, int64(record.GetTimeUnixNano())).UTC().Format(time.RFC3339Nano)
 }
 
-// WriteEnd writes the last line of a listing. It notes what was asked for, unless that was the whole log.
-func WriteEnd(w io.Writer, count uint64, checkpoint *heyanv1.Checkpoint, asked *heyanv1.ListLogEntriesRequest) error {
-	end := End{Count: count, Checkpoint: string(checkpoint.GetNote())}
+// WriteEnd writes the last line of a listing, from the message that ends it. It notes what was asked for, unless that was the whole log.
+func WriteEnd(w io.Writer, m *heyanv1.ListLogEntriesResponse, asked *heyanv1.ListLogEntriesRequest) error {
+	end := End{Count: m.GetCount(), Checkpoint: string(m.GetCheckpoint().GetNote()), Missing: m.GetMissingOrigins()}
+	for _, other := range m.GetOtherCheckpoints() {
+		end.Others = append(end.Others, string(other.GetNote()))
+	}
 	selection := &heyanv1.ListLogEntriesRequest{
 		StartIndex: asked.GetStartIndex(), EndIndex: asked.GetEndIndex(), Limit: asked.GetLimit(), Last: asked.GetLast(),
 	}

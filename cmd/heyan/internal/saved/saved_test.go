@@ -81,7 +81,7 @@ func (l *log) file(t *testing.T, size uint64) string {
 			t.Fatal(err)
 		}
 	}
-	if err := WriteEnd(&out, uint64(len(l.entries)), &heyanv1.Checkpoint{Note: l.notes[size]}, &heyanv1.ListLogEntriesRequest{Filter: l.filter}); err != nil {
+	if err := WriteEnd(&out, &heyanv1.ListLogEntriesResponse{Count: uint64(len(l.entries)), Checkpoint: &heyanv1.Checkpoint{Note: l.notes[size]}}, &heyanv1.ListLogEntriesRequest{Filter: l.filter}); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
