@@ -248,7 +248,8 @@ var templates = map[string][]template{
 	})},
 	"ComplianceService/ListHolds": {plain("audit", &heyanv1.ListHoldsRequest{})},
 
-	"LogService/ListLogEntries": {plain("audit", &heyanv1.ListLogEntriesRequest{Filter: &heyanv1.LogFilter{Category: "ACCESS"}, Limit: 3})},
+	"LogService/ListLogEntries": {plain("audit", &heyanv1.ListLogEntriesRequest{Filter: &heyanv1.LogFilter{Category: "ACCESS"}, Limit: 3}),
+		plain("audit", &heyanv1.ListLogEntriesRequest{StartPositions: []*heyanv1.LogPosition{{Origin: "node9-0123456789abcdef"}}, Limit: 3})},
 	"LogService/ExportLog": {
 		plain("audit", &heyanv1.ExportLogRequest{Filter: &heyanv1.LogFilter{Category: "ACCESS"}, EndIndex: 5, AnchorSizes: []uint64{1}}),
 	},

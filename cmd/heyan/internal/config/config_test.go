@@ -73,7 +73,7 @@ func TestRefused(t *testing.T) {
 		"a closed log twice":           {good + "log: {also: [x, y/../x]}\n", "log.also, directory 2: named twice"},
 		"a closed log of no name":      {good + "log: {also: [\"\"]}\n", "log.also, directory 1 is empty"},
 		"too many closed logs":         {good + "log: {also: [" + strings.Repeat("x, ", 65) + "]}\n", "log.also: at most 64"},
-		"a closed log by number":       {good + "log: {also: x}\n", "log.also"},
+		"a closed log by number":       {good + "log: {also: x}\n", "line 7: wants a list"},
 		"too many checkpoint targets":  {good + "log: {checkpoints_to: [a, b, c, d, e, f, g, h, i]}\n", "at most 8"},
 		"checkpoints once a day":       {good + "log: {checkpoints_every: 24h}\n", "log.checkpoints_every: 1s to 1h"},
 		"room in words":                {good + "log: {space: {high: a lot}}\n", "log.space.high: bytes, as"},
