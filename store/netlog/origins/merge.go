@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/heyan-project/heyan/store/netlog/record"
@@ -39,9 +40,22 @@ type Broken struct {
 //
 // A stream that fails is left, and the others go on; it is in broken. Merge ends with fn's error or the context's.
 func Merge(ctx context.Context, streams []Stream, fn func(Entry) error) (broken []Broken, err error) {
-	var waiting queue
+	return merge(ctx, streams, byTime, fn)
+}
+
+// byTime is the order of records of several origins.
+func byTime(a, b Entry) int {
+	if c := a.Time.Compare(b.Time); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Origin, b.Origin)
+}
+
+// merge is Merge by any order.
+func merge(ctx context.Context, streams []Stream, order func(a, b Entry) int, fn func(Entry) error) (broken []Broken, err error) {
+	waiting := queue{order: order}
 	defer func() {
-		for _, c := range waiting {
+		for _, c := range waiting.cursors {
 			c.stop()
 		}
 	}()
@@ -53,20 +67,19 @@ func Merge(ctx context.Context, streams []Stream, fn func(Entry) error) (broken 
 		return ok
 	}
 	for _, s := range streams {
-		c := newCursor(ctx, s)
-		if take(c) {
-			waiting = append(waiting, c)
+		if c := newCursor(ctx, s); take(c) {
+			waiting.cursors = append(waiting.cursors, c)
 		}
 	}
 	heap.Init(&waiting)
-	for len(waiting) > 0 {
+	for len(waiting.cursors) > 0 {
 		if err := ctx.Err(); err != nil {
 			return broken, err
 		}
-		if err := fn(waiting[0].at); err != nil {
+		if err := fn(waiting.cursors[0].at); err != nil {
 			return broken, err
 		}
-		if take(waiting[0]) {
+		if take(waiting.cursors[0]) {
 			heap.Fix(&waiting, 0)
 		} else {
 			heap.Pop(&waiting)
@@ -113,26 +126,23 @@ func (c *cursor) advance() (ok bool) {
 }
 
 // queue is a heap of cursors, the next record first.
-type queue []*cursor
-
-func (q queue) Len() int { return len(q) }
-
-func (q queue) Less(i, j int) bool {
-	a, b := q[i].at, q[j].at
-	if c := a.Time.Compare(b.Time); c != 0 {
-		return c < 0
-	}
-	return a.Origin < b.Origin
+type queue struct {
+	order   func(a, b Entry) int
+	cursors []*cursor
 }
 
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *queue) Len() int { return len(q.cursors) }
 
-// Push is not used: no stream begins later.
-func (q *queue) Push(x any) { *q = append(*q, x.(*cursor)) }
+func (q *queue) Less(i, j int) bool { return q.order(q.cursors[i].at, q.cursors[j].at) < 0 }
+
+func (q *queue) Swap(i, j int) { q.cursors[i], q.cursors[j] = q.cursors[j], q.cursors[i] }
+
+// Push implements heap.Interface.
+func (q *queue) Push(x any) { q.cursors = append(q.cursors, x.(*cursor)) }
 
 // Pop implements heap.Interface.
 func (q *queue) Pop() any {
-	last := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
+	last := q.cursors[len(q.cursors)-1]
+	q.cursors = q.cursors[:len(q.cursors)-1]
 	return last
 }

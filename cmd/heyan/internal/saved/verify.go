@@ -230,6 +230,33 @@ func readEnd(open func() (io.ReadCloser, error)) (End, error) {
 	return end, nil
 }
 
+// Read calls fn with the records of a file, in order, and returns its last line. It proves nothing: [Verify] does. Error:
+// [ErrNoFile].
+func Read(in io.Reader, fn func(Entry) error) (End, error) {
+	var end End
+	found := false
+	err := eachLine(in, func(line []byte) error {
+		var entry Entry
+		switch {
+		case found:
+			return ErrNoFile
+		case isEnd(line):
+			found = true
+			if json.Unmarshal(line, &end) != nil {
+				return ErrNoFile
+			}
+			return nil
+		case json.Unmarshal(line, &entry) != nil || entry.Leaf == nil:
+			return ErrNoFile
+		}
+		return fn(entry)
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("%w: it has no checkpoint at its end", ErrNoFile)
+	}
+	return end, err
+}
+
 // isEnd tells the last line by its first member: a record begins with its origin.
 func isEnd(line []byte) bool { return bytes.HasPrefix(line, []byte(`{"count":`)) }
 
