@@ -74,18 +74,33 @@ func logList(a *app) *cobra.Command {
 	request := &heyanv1.ListLogEntriesRequest{}
 	var save string
 	var force bool
+	var sealKeys []string
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List records that pass a filter, in order",
+		Use:   "list [PATH]...",
+		Short: "List records that pass a filter, in order: the server's, or of logs that lie here",
 		Long: `List prints a line a record. With -o json a line holds the record decoded, and its bytes as the Merkle tree holds them
 (leaf, base64); the last line is the signed checkpoint. --save writes those lines to a file; one that holds all records
-is proven without a server by: heyan log verify --file FILE --key KEY`,
+is proven without a server by: heyan log verify --file FILE --key KEY
+
+With paths no server is called: each is a log directory, or what "log export" or "log list --save" wrote. Records of
+several logs are merged by time, those of one log stay in its order, and what two paths hold is shown once. A path that
+cannot be read is named, the others are listed, and the exit code is 1. Nothing is proven that way: heyan log verify is
+for that.`,
 		Example: `  heyan log list --since 1h --outcome DENIED
   heyan log list --from 2026-11-01 --to 2026-12-01 --client acme --event 'verification.*' -o json
-  heyan log list --save log.jsonl`,
-		Args: arguments(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  heyan log list --save log.jsonl
+  heyan log list data/log data/log-node1-5f3a9c0d1e2f3a4b november --seal-key log-seal.key --outcome DENIED`,
+		Args: anyPaths(),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			request.Filter = s.read(a)
+			switch {
+			case len(args) > 0 && save != "":
+				return usageError("--save is for what a server lists", "-o json prints what lies here as JSON Lines")
+			case len(args) > 0:
+				return a.listLocal(cmd.Context(), request, args, sealKeys)
+			case len(sealKeys) > 0:
+				return usageError("--seal-key is for what lies here: name it by PATH", "")
+			}
 			return a.listLog(cmd.Context(), request, save, force)
 		},
 	}
@@ -94,7 +109,8 @@ is proven without a server by: heyan log verify --file FILE --key KEY`,
 	flags.Uint64Var(&request.StartIndex, "start-index", 0, "first index")
 	flags.Uint64Var(&request.EndIndex, "end-index", 0, "index after the last one; 0 = the end")
 	flags.Uint64Var(&request.Limit, "limit", 0, "at most this many; 0 = no limit")
-	addOrigin(cmd, &request.Origin, "only this log; empty = every one that the server reads, by time, or with an index its own")
+	addOrigin(cmd, &request.Origin, "only this log; empty = every one that is read, by time, or with an index the server's own")
+	addSealKeys(cmd, &sealKeys)
 	flags.StringVar(&save, "save", "", "write JSON Lines with leaf bytes and checkpoint to this file")
 	flags.BoolVar(&force, "force", false, "with --save: replace a file that is there")
 	return cmd
@@ -121,20 +137,32 @@ func logTail(a *app) *cobra.Command {
 }
 
 func logGet(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "get ORIGIN/INDEX",
+	var sealKeys []string
+	cmd := &cobra.Command{
+		Use:   "get ORIGIN/INDEX [PATH]...",
 		Short: "Show one record, by the text that answers and refusals carry",
+		Long:  "Get shows a record of any log that the server reads. With paths no server is called: see heyan log list.",
 		Example: `  heyan log get node1-5f3a9c0d1e2f3a4b/812
-  heyan log get node1-5f3a9c0d1e2f3a4b/812 -o json`,
-		Args: arguments("ORIGIN/INDEX"),
+  heyan log get node1-5f3a9c0d1e2f3a4b/812 -o json
+  heyan log get node1-5f3a9c0d1e2f3a4b/812 data/log data/log-node1-5f3a9c0d1e2f3a4b --seal-key log-seal.key`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return arguments("ORIGIN/INDEX")(cmd, args[:min(1, len(args))])
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			origin, index, err := parseEntry(args[0])
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
+			case len(args) > 1:
+				return a.getLocal(cmd.Context(), origin, index, args[1:], sealKeys)
+			case len(sealKeys) > 0:
+				return usageError("--seal-key is for what lies here: name it by PATH", "")
 			}
 			return a.getLog(cmd.Context(), origin, index)
 		},
 	}
+	addSealKeys(cmd, &sealKeys)
+	return cmd
 }
 
 // addOrigin adds the flag that names one log.
@@ -160,13 +188,21 @@ func parseEntry(text string) (origin string, index uint64, err error) {
 }
 
 func logCoverage(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:     "coverage",
-		Short:   "Say what time the log covers, and what is missing of six calendar months",
-		Long:    "Coverage judges all origins ever listed. Exit code 1 means that something is missing.",
-		Example: "  heyan log coverage",
-		Args:    arguments(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+	var sealKeys []string
+	cmd := &cobra.Command{
+		Use:   "coverage [PATH]...",
+		Short: "Say what time the log covers, and what is missing of six calendar months",
+		Long: `Coverage judges all origins ever listed. With paths no server is called, and what lies there is judged together: see heyan
+log list. Exit code 1 means that something is missing.`,
+		Example: "  heyan log coverage\n  heyan log coverage data/log data/log-node1-5f3a9c0d1e2f3a4b --seal-key log-seal.key",
+		Args:    anyPaths(),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0:
+				return a.coverLocal(cmd.Context(), args, sealKeys)
+			case len(sealKeys) > 0:
+				return usageError("--seal-key is for what lies here: name it by PATH", "")
+			}
 			return a.with(cmd.Context(), func(ctx context.Context, conn *dial.Connection) error {
 				answer, err := heyanv1.NewLogServiceClient(conn).GetLogCoverage(ctx, &heyanv1.GetLogCoverageRequest{})
 				if err != nil {
@@ -201,6 +237,8 @@ func logCoverage(a *app) *cobra.Command {
 			})
 		},
 	}
+	addSealKeys(cmd, &sealKeys)
+	return cmd
 }
 
 func logOrigins(a *app) *cobra.Command {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/heyan-project/heyan/cmd/heyan/internal/dial"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/inspection"
-	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
+	"github.com/heyan-project/heyan/cmd/heyan/internal/local"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/output"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/saved"
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
@@ -22,15 +22,19 @@ import (
 
 // proving is the flags of `heyan log verify`.
 type proving struct {
-	file, dir, key, sealKey string
-	origin                  string
-	checkpoints, receipts   []string
+	file, dir             string
+	key                   string   // of the log that is being verified
+	keys                  []string // all that were given
+	sealKeys              []string
+	origin                string
+	alone                 bool // no other path is verified with it
+	checkpoints, receipts []string
 }
 
 func logVerify(a *app) *cobra.Command {
 	p := &proving{}
 	cmd := &cobra.Command{
-		Use:   "verify [PATH]",
+		Use:   "verify [PATH]...",
 		Short: "Prove that the log is whole: on the server, or here on an export, file or directory",
 		Long: `Verify recomputes the Merkle tree from the records and compares it with what was signed. Without a path the server does
 it on its own log. PATH is what "log export", "log bundle" or "log list --save" wrote, or a log directory; which of them it is, is found
@@ -44,13 +48,28 @@ they tell apart what it asks for: client, method, outcome, whole hours. A row th
 Whether the keeper of the signing key rewrote history as a whole can only be told by what left the machine: give
 checkpoints by --checkpoint, receipts by --receipt. An export compares with an older checkpoint where it was made with
 it, or begins at index 0 without a filter. A file of many checkpoints, such as log.checkpoints_to makes, is taken as it
-is: each of them has to agree. What it holds of other logs is left out.`,
+is: each of them has to agree. What it holds of other logs is left out.
+
+Of several paths each is verified, under the key of its log: give --key for each. Log directories are also compared with
+each other: a log that was begun in place of another states how far it was known then, and that has to be there as it
+was. Of two copies of one log, one has to go on where the other ends.`,
 		Example: `  heyan log verify
   heyan log verify november --key node1.vkey --checkpoint 2026-11-01.checkpoint
   heyan log verify log.jsonl --key node1.vkey --checkpoint 2026-11-01.checkpoint
-  heyan log verify /var/lib/heyan/log --key node1.vkey --seal-key seal.key --checkpoint /mnt/elsewhere/heyan.checkpoints`,
-		Args: atMost("PATH"),
+  heyan log verify /var/lib/heyan/log --key node1.vkey --seal-key seal.key --checkpoint /mnt/elsewhere/heyan.checkpoints
+  heyan log verify data/log data/log-node1-5f3a9c0d1e2f3a4b --key new.vkey --key old.vkey --seal-key seal.key`,
+		Args: anyPaths(),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return a.proveSeveral(cmd.Context(), p, args)
+			}
+			if len(p.keys) > 1 {
+				return usageError("one log has one key", "further ones are for further paths")
+			}
+			if len(p.keys) == 1 {
+				p.key = p.keys[0]
+			}
+			p.alone = true
 			if err := p.find(args); err != nil {
 				return err
 			}
@@ -60,8 +79,8 @@ is: each of them has to agree. What it holds of other logs is left out.`,
 	flags := cmd.Flags()
 	flags.StringVar(&p.file, "file", "", "verify this file, which log list --save wrote; the same as PATH")
 	flags.StringVar(&p.dir, "dir", "", "verify this export or log directory; the same as PATH")
-	flags.StringVar(&p.key, "key", "", "verifier key of the log, or a file that holds it")
-	flags.StringVar(&p.sealKey, "seal-key", "", "with a log directory: file of the key that opens sealed records")
+	flags.StringSliceVar(&p.keys, "key", nil, "verifier key of the log, or a file that holds it; with several paths repeatable")
+	addSealKeys(cmd, &p.sealKeys)
 	flags.StringSliceVar(&p.checkpoints, "checkpoint", nil, "file of checkpoints that were kept elsewhere, one or many; repeatable")
 	flags.StringSliceVar(&p.receipts, "receipt", nil, "file of a receipt; repeatable; not with a file of log list --save")
 	addOrigin(cmd, &p.origin, "without PATH: which of the server's logs; empty = its own")
@@ -100,6 +119,17 @@ func (a *app) proveLog(ctx context.Context, p *proving) error {
 	case p.origin != "" && (p.file != "" || p.dir != ""):
 		return usageError("--origin names a log of the server: a PATH is of one", "")
 	}
+	if p.dir != "" || p.file != "" {
+		return a.provePath(ctx, p, kept)
+	}
+	if p.key != "" || len(p.sealKeys) > 0 {
+		return usageError("--key and --seal-key are for what lies here: name it by PATH", "")
+	}
+	return a.proveOnline(ctx, p, kept)
+}
+
+// provePath verifies what lies here.
+func (a *app) provePath(ctx context.Context, p *proving, kept []keptFile) error {
 	switch {
 	case p.dir != "" && inspection.Is(p.dir):
 		return a.proveBundle(ctx, p, kept)
@@ -107,13 +137,8 @@ func (a *app) proveLog(ctx context.Context, p *proving) error {
 		return a.proveExport(ctx, p, kept)
 	case p.dir != "":
 		return a.proveDir(ctx, p, kept)
-	case p.file != "":
-		return a.proveFile(p, kept)
 	}
-	if p.key != "" || p.sealKey != "" {
-		return usageError("--key and --seal-key are for what lies here: name it by PATH", "")
-	}
-	return a.proveOnline(ctx, p, kept)
+	return a.proveFile(p, kept)
 }
 
 // proveOnline asks the server.
@@ -198,14 +223,11 @@ func (a *app) proveDir(ctx context.Context, p *proving, kept []keptFile) error {
 	} else {
 		a.note("verified with the key that lies in the directory itself; --key takes one from a safer place")
 	}
-	if p.sealKey != "" {
-		sealKey, err := keyfile.Read(p.sealKey, keyfile.LogSeal)
-		if err != nil {
-			return err
-		}
-		options.SealKey = sealKey
+	sealKeys, err := readSealKeys(p.sealKeys)
+	if err != nil {
+		return err
 	}
-	log, err := netlog.OpenReader(options)
+	log, err := local.OpenDirectory(options, sealKeys)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (a *app) proveExport(ctx context.Context, p *proving, kept []keptFile) erro
 	switch {
 	case p.key == "":
 		return usageError("an export needs --key", "a key that stands in the export would prove nothing; an auditor reads keys by: heyan log origins")
-	case p.sealKey != "":
+	case len(p.sealKeys) > 0 && p.alone:
 		return usageError("--seal-key is for a log directory: an export is not sealed", "")
 	}
 	key, err := verifierKey(p.key)
