@@ -169,11 +169,12 @@ func (s *Source) Read(ctx context.Context, filter *api.LogFilter, from, to uint6
 		})
 		return err
 	}
-	held, err := s.Log.Coverage(ctx)
-	if err != nil {
+	// Where the last record cannot be read, those before it can.
+	held, unknown := s.Log.Coverage(ctx)
+	if err := filter.Read(ctx, s.Log, max(from, held.First), min(to, s.Log.Size()), fn); err != nil {
 		return err
 	}
-	return filter.Read(ctx, s.Log, max(from, held.First), min(to, held.Size), fn)
+	return errors.Join(unknown, s.Log.Damage())
 }
 
 // Covered is which records a source holds.
