@@ -65,11 +65,11 @@ func (b *bundling) locate(ctx context.Context, log heyanv1.LogServiceClient) err
 	if b.filter.StartTime == nil && b.filter.EndTime == nil {
 		return nil
 	}
-	first, err := position(ctx, log, &heyanv1.ListLogEntriesRequest{Filter: b.filter, Limit: 1})
+	first, err := position(ctx, log, &heyanv1.ListLogEntriesRequest{Origin: b.facts.Origin, Filter: b.filter, Limit: 1})
 	if err != nil {
 		return err
 	}
-	last, err := position(ctx, log, &heyanv1.ListLogEntriesRequest{Filter: b.filter, Last: 1})
+	last, err := position(ctx, log, &heyanv1.ListLogEntriesRequest{Origin: b.facts.Origin, Filter: b.filter, Last: 1})
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func (a *app) proveBundle(ctx context.Context, p *proving, kept []keptFile) erro
 	switch {
 	case p.key == "":
 		return usageError("a bundle needs --key", "best from a safer place; the one in it is log.vkey: compare its SHA-256 with the cover and with what heyan init printed")
-	case p.sealKey != "":
+	case len(p.sealKeys) > 0:
 		return usageError("--seal-key is for a log directory: a bundle is not sealed", "")
 	}
 	key, err := verifierKey(p.key)
