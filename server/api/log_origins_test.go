@@ -156,6 +156,13 @@ func TestPagesOfSeveralOrigins(t *testing.T) {
 			t.Errorf("in pages: %s\nin one:   %s", got, shown(whole))
 		}
 	}
+	// What was searched to its end goes on there, though nothing passed.
+	_, got := o.list(&heyanv1.ListLogEntriesRequest{Filter: &heyanv1.LogFilter{Client: "nobody"}})
+	for _, p := range got[len(got)-1].GetNextPositions()[:2] {
+		if p.GetIndex() != 4 {
+			t.Errorf("goes on at %v", p)
+		}
+	}
 }
 
 // What is new follows what was; of several origins too.
@@ -200,7 +207,7 @@ func TestListingNamesWhatIsMissing(t *testing.T) {
 	// A record that was damaged later ends the origin, and nothing else.
 	files := value(filepath.Glob(filepath.Join(a.dir, "wal", "*.wal")))(t)
 	content := value(os.ReadFile(files[0]))(t)
-	content[strings.LastIndex(string(content), "acme")] ^= 1
+	content[strings.Index(string(content), "acme")] ^= 1
 	must(t, os.WriteFile(files[0], content, 0o600))
 	end, got = o.list(&heyanv1.ListLogEntriesRequest{Filter: &heyanv1.LogFilter{EndTime: timestamppb.New(start)}})
 	accepted(t, end)
@@ -298,6 +305,12 @@ func TestAClosedOriginIsProven(t *testing.T) {
 	checkpoint := accepted(t, does(o, "cai", "LogService/GetCheckpoint", record.LogCheckpointRead, o.log.GetCheckpoint, &heyanv1.GetCheckpointRequest{Origin: b.id}))
 	if string(checkpoint.GetNote()) != string(b.head) {
 		t.Errorf("checkpoint: %v", checkpoint)
+	}
+	// A server that was killed may not have told the store of its last records.
+	o.listed(b.id, OriginRow{Node: "b", Key: b.key, FirstTime: start.Add(-time.Hour)})
+	checkpoint = accepted(t, does(o, "cai", "LogService/GetCheckpoint", record.LogCheckpointRead, o.log.GetCheckpoint, &heyanv1.GetCheckpointRequest{Origin: b.id}))
+	if string(checkpoint.GetNote()) != string(b.head) {
+		t.Errorf("checkpoint that the store lacks: %v", checkpoint)
 	}
 	exported, p := o.export(&heyanv1.ExportLogRequest{Origin: b.id, StartIndex: 1})
 	accepted(t, exported)
