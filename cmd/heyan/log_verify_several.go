@@ -32,7 +32,7 @@ type linkProof struct {
 const (
 	linkAgrees   = "agrees"
 	linkNotGiven = "not given"
-	linkUnknown  = "nothing known" // of the one before when this one was begun
+	linkUnknown  = "nothing known" // of the one before when this one was begun, or not any more
 )
 
 // proveSeveral verifies what lies at several paths, each by itself and then with each other.
@@ -90,7 +90,7 @@ func (a *app) proveSeveral(ctx context.Context, p *proving, paths []string) erro
 func (p *severalProof) link(links []origins.Link) {
 	p.Whole = len(p.NotWhole) == 0
 	for _, link := range links {
-		if link.Predecessor == "" && link.Verdict == 0 {
+		if link.Predecessor == "" && link.Verdict == 0 && link.Detail == "" {
 			continue // the first of all
 		}
 		one := linkProof{link.Origin, link.Predecessor, link.Size, linkUnknown, link.Detail}
@@ -100,6 +100,7 @@ func (p *severalProof) link(links []origins.Link) {
 			p.Whole = false
 		case link.Agrees():
 			one.Answer = linkAgrees
+		case link.Detail != "":
 		case !link.Given:
 			one.Answer = linkNotGiven
 		}

@@ -140,8 +140,11 @@ func TestLinks(t *testing.T) {
 		"was longer":        {tree.Checkpoint{Origin: a.Origin(), Size: 7, Root: tree.Hash{1}}, func(b *world) []Tree { return []Tree{b.reader(), a.reader()} }, "missing"},
 		"was another":       {tree.Checkpoint{Origin: a.Origin(), Size: 2, Root: tree.Hash{1}}, func(b *world) []Tree { return []Tree{b.reader(), a.reader()} }, "tampered"},
 		"no birth": {known, func(b *world) []Tree {
-			return []Tree{purged{b.reader()}, a.reader()}
+			return []Tree{headless{b.reader(), netlog.ErrNotFound}, a.reader()}
 		}, "unverifiable"},
+		"birth purged": {known, func(b *world) []Tree {
+			return []Tree{headless{b.reader(), netlog.ErrPurged}, a.reader()}
+		}, "not given"},
 		"two copies": {known, func(b *world) []Tree {
 			must(t, os.CopyFS(cut, os.DirFS(a.dir)))
 			r, err := netlog.OpenReader(netlog.ReaderOptions{Dir: cut})
@@ -174,11 +177,14 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// purged is a log without its first record.
-type purged struct{ *netlog.Reader }
+// headless is a log without its first record.
+type headless struct {
+	*netlog.Reader
+	why error
+}
 
 // Get implements Tree.
-func (purged) Get(context.Context, uint64) ([]byte, error) { return nil, netlog.ErrNotFound }
+func (h headless) Get(context.Context, uint64) ([]byte, error) { return nil, h.why }
 
 // forged is a log that says that it is another one.
 type forged struct {

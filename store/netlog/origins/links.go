@@ -2,6 +2,7 @@ package origins
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/heyan-project/heyan/store/netlog"
@@ -24,7 +25,7 @@ type Link struct {
 	Size        uint64 // how many records of it were known
 	Given       bool   // the predecessor is among those compared
 	Verdict     netlog.Verdict
-	Detail      string // empty = it agrees, or nothing could be compared
+	Detail      string // what is wrong, or why nothing could be compared
 }
 
 // Agrees tells that the two were compared and fit.
@@ -32,7 +33,7 @@ func (l Link) Agrees() bool { return l.Given && l.Verdict == 0 && l.Size > 0 }
 
 // Links compares each of some logs with what its successor, where that is among them, states in its first record: the
 // records of the predecessor that were known must be there (else netlog.Missing) as they were (else netlog.Tampered).
-// Two logs of one origin must have the same beginning. An origin of which no birth can be read, because it was purged,
+// Two logs of one origin must have the same beginning. What was purged is not compared; what cannot be read otherwise
 // is netlog.Unverifiable.
 func Links(ctx context.Context, logs []Tree) ([]Link, error) {
 	first := map[string]Tree{}
@@ -80,6 +81,10 @@ func linkOf(ctx context.Context, log Tree, all map[string]Tree) (Link, error) {
 	if ctx.Err() != nil {
 		return link, ctx.Err()
 	}
+	if errors.Is(err, netlog.ErrPurged) {
+		link.Detail = "its first record was purged: what it said of the one before is not known"
+		return link, nil
+	}
 	if err != nil {
 		link.Verdict, link.Detail = netlog.Unverifiable, "its first record cannot be read: what it says of the one before is not known"
 		return link, nil
@@ -98,6 +103,8 @@ func linkOf(ctx context.Context, log Tree, all map[string]Tree) (Link, error) {
 		return link, nil
 	}
 	switch agrees, err := holds(before, link.Size, birth.PredecessorRoot); {
+	case errors.Is(err, netlog.ErrPurged):
+		link.Given, link.Detail = false, "what was known of the one before was purged"
 	case err != nil:
 		link.Verdict, link.Detail = netlog.Unverifiable, "the tree of the one before cannot be read"
 	case !agrees:
