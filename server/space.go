@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -66,9 +67,28 @@ func (s *Server) lookAtSpace() {
 	s.tellHealth()
 	for _, c := range changes {
 		s.recordMark(c, s.Space.Read())
+		if c.Reached && c.Mark == space.Floor {
+			s.background.Go(s.sealNow)
+		}
 	}
 	if err := s.recordTurnedAway(); err != nil {
 		s.logger.Error("recording calls that were turned away", "cause", err.Error())
+	}
+}
+
+// sealNow makes segments of what is written so far, a quarter of its size: it makes room where nothing else does.
+func (s *Server) sealNow() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := s.log.Seal(ctx); err != nil && ctx.Err() == nil {
+		s.logger.Error("sealing the network log to make room", "cause", err.Error())
 	}
 }
 
@@ -99,7 +119,18 @@ func (s *Server) recordMark(c space.Change, now space.Reading) {
 
 // noRoom tells whether a call is turned away because there is no room for its record.
 func (s *Server) noRoom(r rule, p *authn.Principal) bool {
-	return !r.quiet && s.Space.Full() && !(r.spare && p.Kind == authn.Operator && p.Roles.Any(r.roles))
+	return !r.quiet && s.Space.Full() && !(r.spare && p.Kind == authn.Operator && p.Roles.Any(r.roles) && s.lastWords())
+}
+
+// wordsRoom is what is kept for the server's own words while the disk is full, some 400 bytes a minute: not even those who
+// read the log may use it.
+const wordsRoom = 4 << 20
+
+// lastWords tells whether there is more room in the log than the server's own words need. Where the log takes no room
+// ahead that is not known, and the floor has to do.
+func (s *Server) lastWords() bool {
+	left, known := s.log.Room()
+	return !known || left > wordsRoom
 }
 
 // turnedAway counts a call that was turned away, and is its refusal.

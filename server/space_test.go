@@ -2,12 +2,15 @@ package server_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,6 +19,8 @@ import (
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 	"github.com/heyan-project/heyan/server"
 	"github.com/heyan-project/heyan/server/servertest"
+	"github.com/heyan-project/heyan/store/netlog"
+	"github.com/heyan-project/heyan/store/netlog/disk/disktest"
 	"github.com/heyan-project/heyan/store/netlog/record"
 )
 
@@ -203,4 +208,41 @@ func TestFullFromTheStart(t *testing.T) {
 		t.Errorf("the last record is %+v", last)
 	}
 	s.Stop()
+}
+
+// TestLastWordsAreKept: where no more room is left in the log than its own words need, not even those who read it are
+// answered; the server's own records are written all the same.
+func TestLastWordsAreKept(t *testing.T) {
+	for name, spare := range map[string]bool{"with room for the next file": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			fsys := disktest.New()
+			fsys.Hook(func(op disktest.Op) error {
+				if op.Kind == disktest.Create && strings.HasSuffix(op.Name, "next.tmp") && !spare {
+					return syscall.ENOSPC
+				}
+				return nil
+			})
+			var room atomic.Uint64
+			room.Store(1000)
+			s := servertest.Start(t, servertest.Options{LogFS: fsys, LogReserve: 1 << 20, Room: &room})
+			for spare { // it is made in the background
+				if left, known := s.Log.Room(); !known || left > 4<<20 {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+			room.Store(0)
+			s.LookAtSpace()
+			_, known := s.Log.Room()
+			seen := invoke(s.As(servertest.Audit), tail, true)
+			if answered := spare || !known; answered && seen.Err != nil || !answered && seen.Reason != "LOG_UNAVAILABLE" {
+				t.Errorf("a reader is told %v", seen.Err)
+			}
+			must(t, s.Heartbeat())
+			s.Stop()
+			if err := s.Log.Healthy(); !errors.Is(err, netlog.ErrClosed) {
+				t.Error(err)
+			}
+		})
+	}
 }

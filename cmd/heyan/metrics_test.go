@@ -19,6 +19,7 @@ import (
 var quietSeries = map[string]string{
 	"heyan_log_queue":                       "nothing waits when nobody asks",
 	"heyan_log_disk_full":                   "there is room",
+	"heyan_log_reserved_bytes":              "development takes no room ahead",
 	"heyan_log_disk_low":                    "there is room",
 	"heyan_ledger_claims_open":              "nothing is claimed when nobody asks",
 	"heyan_tls_handshake_failures_total":    "everybody speaks TLS here",

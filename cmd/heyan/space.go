@@ -26,9 +26,11 @@ func (s *state) watchRoom() (*space.Watch, error) {
 }
 
 // spaceState is what metrics say of the room.
-func spaceState(w *space.Watch) func() telemetry.Space {
+func (s *state) spaceState(w *space.Watch) func() telemetry.Space {
 	return func() telemetry.Space {
 		now := w.Read()
-		return telemetry.Space{Free: now.Free, Total: now.Total, Low: now.State != space.Ample, Full: now.State == space.Full, UntilFloor: now.UntilFloor}
+		reserved, _ := s.log.Room()
+		return telemetry.Space{Free: now.Free, Total: now.Total, Low: now.State != space.Ample, Full: now.State == space.Full, UntilFloor: now.UntilFloor,
+			Reserved: reserved}
 	}
 }

@@ -134,7 +134,7 @@ func (s *state) logOptions() (netlog.Options, error) {
 	seal, err := keyfile.Read(s.config.Keys.LogSeal, keyfile.LogSeal)
 	options := netlog.Options{
 		Dir: s.logDir(), Node: s.config.Node, Now: s.now, SigningKey: sign, SealKey: seal,
-		Region: s.config.Region, FileSize: s.config.Log.FileSize, AppendTimeout: s.config.Log.AppendTimeout,
+		Region: s.config.Region, FileSize: s.config.Log.FileSize, Reserve: s.config.Reserve(), AppendTimeout: s.config.Log.AppendTimeout,
 		Warn: func(err error) { s.logger.Error("network log", "cause", err.Error()) },
 	}
 	if s.metrics != nil { // a refused configuration is recorded without
@@ -368,7 +368,7 @@ func (s *state) watch(f *forward.Forwarder, sender *outside.Sender, room *space.
 		LogQueue: s.log.Queued, LogSize: s.log.Size, LogHealthy: func() bool { return s.log.Healthy() == nil },
 		ClaimsOpen: s.store.Claims, LogForward: forwardState(f),
 		StoreHealthy: func() bool { return s.store.Healthy() == nil }, CertificateExpiry: s.certificateExpiry(), Now: s.now,
-		Checkpoints: checkpointSeries(sender), LogSpace: spaceState(room),
+		Checkpoints: checkpointSeries(sender), LogSpace: s.spaceState(room),
 	})
 }
 

@@ -52,6 +52,7 @@ import (
 type Options struct {
 	Start      time.Time                      // of the clock; zero = 2026-11-22 12:00 +08:00
 	LogFS      disk.FS                        // under the network log; nil = the machine's
+	LogReserve int64                          // room that the network log keeps for sealing; with any, its files are of 1 MiB
 	Store      func(store.Store) store.Store  // wraps the store, to make it fail
 	Sources    map[product.ID][]source.Source // in place of the registry
 	LogOutput  io.Writer                      // the operator's log; nil = nowhere
@@ -213,7 +214,10 @@ func check(t testing.TB, err error) {
 // open opens log, store and directory.
 func (s *Server) open(o Options, fresh bool) {
 	s.t.Helper()
-	options := netlog.Options{Dir: filepath.Join(s.Dir, "log"), Node: "test", Now: s.Clock.Now, SigningKey: s.Keys.sign, SealKey: s.Keys.seal, FS: o.LogFS, AppendTimeout: 2 * time.Second}
+	options := netlog.Options{Dir: filepath.Join(s.Dir, "log"), Node: "test", Now: s.Clock.Now, SigningKey: s.Keys.sign, SealKey: s.Keys.seal, FS: o.LogFS, AppendTimeout: 2 * time.Second, Reserve: o.LogReserve}
+	if o.LogReserve > 0 {
+		options.FileSize = 1 << 20
+	}
 	var err error
 	if fresh {
 		s.Log, err = netlog.Create(options, "test")

@@ -222,7 +222,7 @@ func TestState(t *testing.T) {
 			return telemetry.Forwarding{Connected: true, Sent: 11, Skipped: 12, Reconnects: 13, Lag: 14}
 		},
 		LogSpace: func() telemetry.Space {
-			return telemetry.Space{Free: 21, Total: 22, Low: true, UntilFloor: 23.5}
+			return telemetry.Space{Free: 21, Total: 22, Low: true, UntilFloor: 23.5, Reserved: 24}
 		},
 		ClaimsOpen: func() int { return 2 }, StoreHealthy: func() bool { return false },
 		CertificateExpiry: func() time.Time { return now.Add(time.Hour) }, Now: func() time.Time { return now },
@@ -235,7 +235,7 @@ func TestState(t *testing.T) {
 		"heyan_log_queue": 3, "heyan_log_size": 812, "heyan_log_healthy": 1, "heyan_ledger_claims_open": 2,
 		"heyan_log_forward_sent_total": 11, "heyan_log_forward_skipped_total": 12, "heyan_log_forward_reconnects_total": 13,
 		"heyan_log_forward_lag": 14, "heyan_log_forward_connected": 1,
-		"heyan_log_disk_free_bytes": 21, "heyan_log_disk_bytes": 22, "heyan_log_disk_low": 1, "heyan_log_disk_full": 0, "heyan_log_seconds_to_floor": 23.5,
+		"heyan_log_disk_free_bytes": 21, "heyan_log_disk_bytes": 22, "heyan_log_disk_low": 1, "heyan_log_disk_full": 0, "heyan_log_seconds_to_floor": 23.5, "heyan_log_reserved_bytes": 24,
 		"heyan_store_healthy": 0, "heyan_certificate_expiry_seconds": 3600,
 	} {
 		if got := value(t, families, name); got != want {

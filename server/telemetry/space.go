@@ -9,6 +9,7 @@ type Space struct {
 	// UntilFloor is when Free will be at the floor at the rate at which it shrinks now, in seconds; +Inf where it does
 	// not.
 	UntilFloor float64
+	Reserved   int64 // bytes that the log has taken ahead
 }
 
 func (r *registrar) space(read func() Space) {
@@ -25,5 +26,6 @@ func (r *registrar) space(read func() Space) {
 	gauge("heyan_log_disk_bytes", "Size of the file system of the network log.", func(s Space) float64 { return float64(s.Total) })
 	gauge("heyan_log_disk_low", "Whether there is less room than log.space.high asks for: 1, or 0.", func(s Space) float64 { return flag(s.Low) })
 	gauge("heyan_log_disk_full", "Whether there is less room than log.space.floor asks for, so that calls are refused: 1, or 0.", func(s Space) float64 { return flag(s.Full) })
+	gauge("heyan_log_reserved_bytes", "Room that the network log has taken ahead for its next records; 0 where the system cannot.", func(s Space) float64 { return float64(s.Reserved) })
 	gauge("heyan_log_seconds_to_floor", "Time until the room is at log.space.floor, at the rate at which it shrinks now; +Inf where it does not.", func(s Space) float64 { return s.UntilFloor })
 }

@@ -39,6 +39,7 @@ type Log struct {
 	watched watched
 
 	sealer    sealer
+	reserve   reserve
 	rotateNow atomic.Bool // Seal asks for the live file to be closed
 	purging   sync.Mutex  // held by each step of a purge
 
@@ -206,7 +207,8 @@ func (l *Log) commit(b *batch, h head) (err error) {
 	if !l.finish(b) {
 		return l.failure()
 	}
-	if l.file.Size() >= l.opt.FileSize || h.size-l.part.first >= maxFileRecords || day(l.opt.Now()) > l.day {
+	full := l.file.Size() >= l.opt.FileSize || h.size-l.part.first >= maxFileRecords || day(l.opt.Now()) > l.day
+	if full && !l.stays() {
 		return l.rotate(h)
 	}
 	return nil
@@ -225,7 +227,7 @@ func (l *Log) rotateAsked() error {
 		return nil // that is committed first
 	}
 	defer l.rotateNow.Store(false)
-	if h.size == l.part.first {
+	if h.size == l.part.first || l.stays() {
 		return nil
 	}
 	return l.rotate(h)

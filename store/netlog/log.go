@@ -20,7 +20,8 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 	l := &Log{
 		opt: opt, signer: signer, lock: lock,
 		wake: make(chan struct{}, 1), drained: make(chan struct{}), stopped: make(chan struct{}),
-		sealer: sealer{wake: make(chan struct{}, 1), now: make(chan chan error)},
+		sealer:  sealer{wake: make(chan struct{}, 1), now: make(chan chan error)},
+		reserve: reserve{wake: make(chan struct{}, 1)},
 	}
 	err = func() error {
 		verifier, err := tree.NewVerifier(signer.Key())
@@ -52,6 +53,9 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 	l.wakeSealing()
 	l.tasks.Go(l.watchDisk)
 	l.tasks.Go(l.watchProgress)
+	if opt.Reserve > 0 {
+		l.tasks.Go(l.keepReserve)
+	}
 	return l, nil
 }
 
@@ -60,7 +64,7 @@ func start(opt Options, signer *tree.Signer, recover func(*Reader) error) (*Log,
 func (l *Log) begin(h head) error {
 	name := filepath.Join(l.dir, walDir, fmt.Sprintf("%020d%s", h.size, walSuffix))
 	header := wal.Header{Origin: l.Origin(), First: h.size, Root: h.root}
-	file, err := wal.Create(l.opt.FS, name, header, l.opt.SealKey, min(wal.Pave, l.opt.FileSize), l.opt.Rand)
+	file, err := l.createFile(name, header)
 	if err != nil {
 		return err
 	}
@@ -96,8 +100,9 @@ func (l *Log) rotate(h head) error {
 		return err
 	}
 	l.tasks.Go(func() {
-		if err := l.settle(l.opt.FS, full); err != nil {
-			// The tree of the file stays in memory, and the next start makes the sidecar.
+		if err := l.withReserve(func() error { return l.settle(l.opt.FS, full) }); err != nil {
+			// The tree of the file stays in memory; refill, or the next start, makes the sidecar.
+			l.settleLater(full)
 			l.opt.Warn(fmt.Errorf("netlog: sidecar of %s: %w", filepath.Base(full.path), err))
 		}
 		l.wakeSealing()

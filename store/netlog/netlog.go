@@ -22,6 +22,8 @@
 //     in a record and in a file that the key signed, so that purged, missing and forged are told apart; what is left is
 //     whole, and provable against each older checkpoint of which hashes were kept: nine at most, and nothing else of what
 //     is gone but tree hashes over 256 records and more.
+//   - With Options.Reserve a disk that others fill does not keep the log from its last words, nor from sealing, which
+//     makes room (reserve.go). Nothing is ever overwritten to make room.
 //
 // # Not guaranteed
 //
@@ -101,6 +103,9 @@ type Options struct {
 	// SegmentRecords is how many records a full segment holds, a multiple of 256; zero is 1,048,576. A day's rest makes a
 	// smaller one.
 	SegmentRecords int
+	// Reserve is how many bytes of room the log keeps for sealing on a full disk; with any, it also takes the room of the
+	// live file and of the next one ahead, on systems that can (Linux). Zero takes none.
+	Reserve int64
 	// Region is where the log is kept, as manifests state it; empty leaves it out.
 	Region string
 	// AppendTimeout bounds how long an append can wait for the disk; zero is 5 s.

@@ -123,7 +123,7 @@ func (l *Log) sealDue(ctx context.Context, asked bool) error {
 				return err
 			}
 		}
-		if err := l.sealOne(ctx, from, min(end, from+most)); err != nil {
+		if err := l.withReserve(func() error { return l.sealOne(ctx, from, min(end, from+most)) }); err != nil {
 			return err
 		}
 	}

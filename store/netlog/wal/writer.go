@@ -51,6 +51,15 @@ const Pave = 512 << 10
 // Create makes the file name with the given header, whose salt is drawn from rand; it is sealed if there is a seal key,
 // and paved by so many bytes at a time. When it returns, the file and its name are durable.
 func Create(fsys disk.FS, name string, h Header, sealKey []byte, pave int64, rand io.Reader) (*Writer, error) {
+	return create(h, sealKey, pave, rand, func() (*disk.Pending, error) { return disk.Replace(fsys, name) })
+}
+
+// CreateIn is [Create] in the room that was reserved under a name in the same folder, see [disk.Reserve].
+func CreateIn(fsys disk.FS, reserved, name string, h Header, sealKey []byte, pave int64, rand io.Reader) (*Writer, error) {
+	return create(h, sealKey, pave, rand, func() (*disk.Pending, error) { return disk.ReplaceWith(fsys, reserved, name) })
+}
+
+func create(h Header, sealKey []byte, pave int64, rand io.Reader, begin func() (*disk.Pending, error)) (*Writer, error) {
 	if len(h.Origin) > maxOrigin {
 		return nil, errors.New("wal: origin too long")
 	}
@@ -62,7 +71,7 @@ func Create(fsys disk.FS, name string, h Header, sealKey []byte, pave int64, ran
 	if err != nil {
 		return nil, err
 	}
-	pending, err := disk.Replace(fsys, name)
+	pending, err := begin()
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +87,9 @@ func Create(fsys disk.FS, name string, h Header, sealKey []byte, pave int64, ran
 	return &Writer{file: pending.File, header: h, seal: sealer, size: int64(len(b)), paved: int64(len(b)), pave: pave,
 		zeros: make([]byte, pave), next: h.First}, nil
 }
+
+// Allocate takes room for the first size bytes of the file, which stays as long as it is, see [disk.Allocate].
+func (w *Writer) Allocate(size int64) (ok bool, err error) { return disk.Allocate(w.file, size) }
 
 // Size returns where the last batch ends that was handed to [Writer.Commit].
 func (w *Writer) Size() int64 { return w.size }

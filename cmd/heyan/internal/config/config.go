@@ -127,7 +127,7 @@ func Default() Config {
 		Node: "node1", Listen: "0.0.0.0:9443", StatusListen: "127.0.0.1:9090",
 		TLS: TLS{MinVersion: "1.3"},
 		Log: Log{FileSize: 64 << 20, AppendTimeout: 5 * time.Second, Retention: Retention{"P6M", retention.DefaultGrace}, Forward: Forward{MaxLag: 100_000},
-			Space: Space{High: "10%", Floor: "512MiB"}, CheckpointsEvery: time.Minute},
+			Space: Space{High: "10%", Floor: "512MiB", Reserve: 128 << 20}, CheckpointsEvery: time.Minute},
 		Limits:  Limits{Streams: 1024, Drain: 20 * time.Second, Silence: 2 * time.Minute, Strangers: 1024, StrangersPerAddress: 64, StrangerIdle: 10 * time.Second},
 		Runtime: Runtime{GCPercent: 400, StreamWorkers: 512, CacheBytes: 128 << 20},
 	}

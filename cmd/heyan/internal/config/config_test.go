@@ -86,6 +86,8 @@ func TestRefused(t *testing.T) {
 		"a number of days":             {good + "log: {retention: {period: 183}}\n", "log.retention: RETENTION_BELOW_FLOOR"},
 		"less than no grace":           {good + "log: {retention: {grace_days: -1}}\n", "log.retention: RETENTION_BELOW_FLOOR"},
 		"records for ever":             {good + "log: {retention: {period: P99Y}}\n", "log.retention: at most ten years"},
+		"a tiny reserve":               {good + "log: {space: {reserve: 10}}\n", "log.space.reserve: 1 MiB"},
+		"no reserve in production":     {good + "log: {space: {reserve: 0}}\n", "log.space.reserve: production"},
 		"a near miss":                  {good + "lissten: localhost:1\n", "line 7: unknown member lissten (did you mean listen?)"},
 		"a nested near miss":           {good + "log: {file_sise: 1048576}\n", "line 7: unknown member file_sise (did you mean file_size?)"},
 		"no near miss":                 {good + "log: {plaintext: 1048576}\n", "line 7: unknown member plaintext"},

@@ -34,6 +34,7 @@ const (
 	Rename
 	Remove
 	SyncDir
+	Allocate
 )
 
 // Op is one operation on the disk.
@@ -42,7 +43,7 @@ type Op struct {
 	Name string // of the file or directory, as the caller named it
 	To   string // Rename
 	Data []byte // Write
-	At   int64  // Write: the offset; Truncate: the size
+	At   int64  // Write: the offset; Truncate, Allocate: the size
 }
 
 // Short is an error that a hook returns to let the first N bytes of a Write through.
@@ -159,6 +160,12 @@ func (f *file) Sync() error {
 
 func (f *file) Truncate(size int64) error {
 	return f.fs.do(Op{Kind: Truncate, Name: f.name, At: size}, func() error { return f.under.Truncate(size) })
+}
+
+// Allocate is [disk.Allocator]. Whether the room is there after a crash shows in nothing that can be read.
+func (f *file) Allocate(size int64) (ok bool, err error) {
+	err = f.fs.do(Op{Kind: Allocate, Name: f.name, At: size}, func() error { ok, err = disk.Allocate(f.under, size); return err })
+	return ok && err == nil, err
 }
 
 func (f *file) Close() error { return f.under.Close() }
