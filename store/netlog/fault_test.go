@@ -295,6 +295,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("NETLOG_TEST_CHILD") {
 	case "append":
 		child(os.Getenv("NETLOG_TEST_DIR"), os.Getenv("NETLOG_TEST_FIRST"))
+	case "some":
+		some(os.Getenv("NETLOG_TEST_DIR"))
 	case "lock":
 		_, _, err := Open(options(os.Getenv("NETLOG_TEST_DIR")))
 		fmt.Println(errors.Is(err, disk.ErrLocked))

@@ -1,7 +1,9 @@
 package netlog
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -326,4 +328,33 @@ func TestReserveIsRealRoom(t *testing.T) {
 		t.Errorf("room taken ahead is read as a torn tail: %+v", rec)
 	}
 	holds(t, again, 2)
+}
+
+// some is a process that appends 600 records, with room taken ahead, prints each index once it is acknowledged, seals and
+// ends. Faults are put into its system calls.
+func some(dir string) {
+	opt := options(dir)
+	opt.FileSize, opt.Reserve = 16<<10, 1<<20
+	l, _, err := Open(opt)
+	if err != nil {
+		os.Exit(1)
+	}
+	acks := make(chan uint64)
+	for range 8 {
+		go func() {
+			for range 75 {
+				ticket, err := l.Append(leaf(1))
+				if err != nil || ticket.Wait(context.Background()) != nil {
+					os.Exit(2)
+				}
+				acks <- ticket.Index()
+			}
+		}()
+	}
+	for range 8 * 75 {
+		fmt.Println(<-acks)
+	}
+	if err := errors.Join(l.Seal(context.Background()), l.Close()); err != nil {
+		os.Exit(2)
+	}
 }
