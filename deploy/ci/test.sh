@@ -83,6 +83,11 @@ in_modules() {
 	done
 }
 
+faults() {
+	[ "$(uname -s)" = Linux ] || because "system calls are traced on Linux only"
+	bash deploy/ci/faults.sh --short
+}
+
 # ---- what has to be on the machine --------------------------------------------------------------------
 
 as_root() {
@@ -114,6 +119,7 @@ prerequisites() {
 	command -v node >/dev/null || { debian+=(nodejs) && brewed+=(node); }
 	command -v npm >/dev/null || debian+=(npm)
 	command -v shellcheck >/dev/null || { debian+=(shellcheck) && brewed+=(shellcheck); }
+	[ "$(uname -s)" != Linux ] || command -v strace >/dev/null || debian+=(strace)
 	if [ "$(uname -s)" = Darwin ]; then
 		[ ${#brewed[@]} = 0 ] || installed brew install --quiet "${brewed[@]}" || true
 	elif [ ${#debian[@]} -gt 0 ]; then
@@ -285,6 +291,9 @@ else
 fi
 if [ -e deploy/ci/readme.sh ]; then
 	step "commands of the README" bash deploy/ci/readme.sh
+fi
+if [ -z "$quick" ]; then
+	step "faults in system calls, and a full disk" faults
 fi
 if [ -e deploy/ci/long.sh ] && [ -z "$quick" ]; then
 	step "long tests in their short form" bash deploy/ci/long.sh --short
