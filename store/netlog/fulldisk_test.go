@@ -23,11 +23,11 @@ func TestRealFullDisk(t *testing.T) {
 	opt := options(filepath.Join(mount, "log"))
 	opt.FileSize, opt.Reserve = 64<<10, 512<<10
 	l := create(t, opt)
-	must(t, l.until(t.Context(), func() bool {
+	until(t, l, func() bool {
 		l.reserve.mu.Lock()
 		defer l.reserve.mu.Unlock()
 		return l.reserve.spare.Load() && l.reserve.sealing
-	}))
+	})
 	n := 1
 	for ; n < 300; n++ {
 		add(t, l, n)

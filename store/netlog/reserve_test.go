@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/heyan-project/heyan/store/netlog/disk"
 	"github.com/heyan-project/heyan/store/netlog/disk/disktest"
@@ -21,21 +21,25 @@ import (
 // back when a file is cut or removed. A write that does not fit is short, as on a real disk.
 type tight struct {
 	disk.FS
-	mu    sync.Mutex
-	size  int64
-	taken map[string]int64
-	// greedy others take at once what is given back.
-	greedy atomic.Bool
+	mu      sync.Mutex
+	size    int64
+	taken   map[string]int64
+	greedy  bool           // others take at once what is given back
+	removed map[string]int // how often
 }
 
 func newTight(size int64) *tight {
-	return &tight{FS: disktest.NoSync(), size: size, taken: map[string]int64{}}
+	return &tight{FS: disktest.NoSync(), size: size, taken: map[string]int64{}, removed: map[string]int{}}
 }
 
 // take makes what a file has at least so many bytes, or as many as there are.
 func (s *tight) take(name string, bytes int64) (have int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.takeLocked(name, bytes)
+}
+
+func (s *tight) takeLocked(name string, bytes int64) (have int64, err error) {
 	used := int64(0)
 	for _, n := range s.taken {
 		used += n
@@ -51,10 +55,28 @@ func (s *tight) take(name string, bytes int64) (have int64, err error) {
 // fill is another program that takes whatever is left.
 func (s *tight) fill() { _, _ = s.take("others", s.size) }
 
-func (s *tight) free(name string) {
+// cut gives back what a file has but so many bytes.
+func (s *tight) cut(name string, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.taken, name)
+	s.taken[name] = bytes
+	if s.greedy {
+		_, _ = s.takeLocked("others", s.size)
+	}
+}
+
+// spare makes others give back what they have, and take no more.
+func (s *tight) spare() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.greedy = false
+	delete(s.taken, "others")
+}
+
+func (s *tight) timesRemoved(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.removed[name]
 }
 
 func (s *tight) has(name string) int64 {
@@ -82,7 +104,10 @@ func (s *tight) Rename(from, to string) error {
 func (s *tight) Remove(name string) error {
 	err := s.FS.Remove(name)
 	if err == nil {
-		s.free(name)
+		s.cut(name, 0)
+		s.mu.Lock()
+		s.removed[name]++
+		s.mu.Unlock()
 	}
 	return err
 }
@@ -112,11 +137,7 @@ func (f *tightFile) WriteAt(b []byte, at int64) (int, error) {
 }
 
 func (f *tightFile) Truncate(size int64) error {
-	f.on.free(f.now())
-	_, _ = f.on.take(f.now(), size)
-	if f.on.greedy.Load() {
-		f.on.fill()
-	}
+	f.on.cut(f.now(), size)
 	return f.File.Truncate(size)
 }
 
@@ -131,7 +152,7 @@ func tightLog(t *testing.T, size int64) (*Log, *tight, Options) {
 	s := newTight(size)
 	opt.FS, opt.FileSize, opt.Reserve = s, 64<<10, 1<<20
 	l := create(t, opt)
-	must(t, l.until(t.Context(), func() bool { return l.reserve.spare.Load() && s.has(l.reserveName()) > 0 }))
+	until(t, l, func() bool { return l.reserve.spare.Load() && s.has(l.reserveName()) > 0 })
 	return l, s, opt
 }
 
@@ -149,7 +170,7 @@ func TestLastWordsOnAFullDisk(t *testing.T) {
 	for ; l.liveFirst() == first; n++ { // into the next file
 		add(t, l, n)
 	}
-	must(t, l.until(t.Context(), l.stays))
+	until(t, l, l.stays)
 	if after, ok := l.Room(); !ok || after >= before-opt.FileSize/2 || after < opt.FileSize {
 		t.Errorf("room for %d bytes, and before %d", after, before)
 	}
@@ -162,12 +183,12 @@ func TestLastWordsOnAFullDisk(t *testing.T) {
 		t.Errorf("the live file has %d bytes and begins with %d, at first with %d", l.file.Size(), l.liveFirst(), first)
 	}
 	holds(t, l, n)
-	s.free("others") // somebody made room
+	s.spare() // somebody made room
 	l.wakeRefill()
-	must(t, l.until(t.Context(), func() bool { return !l.stays() }))
+	until(t, l, func() bool { return !l.stays() })
 	add(t, l, n)
 	n++
-	must(t, l.until(t.Context(), func() bool { return l.liveFirst() != first })) // a new file is begun
+	until(t, l, func() bool { return l.liveFirst() != first }) // a new file is begun
 	closeLog(t, l)
 	again, rec := open(t, opt)
 	if int(rec.Size) != n {
@@ -200,7 +221,7 @@ func TestWithoutReserveAFullDiskStops(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.free("others")
+	s.spare()
 	if _, err := l.Append(leaf(n)); !errors.Is(err, ErrStopped) {
 		t.Errorf("it goes on by itself: %v", err)
 	}
@@ -237,13 +258,21 @@ func TestSealingOnAFullDisk(t *testing.T) {
 	if after := wals(); after >= before {
 		t.Errorf("write-ahead files have %d bytes, and had %d", after, before)
 	}
-	if s.has(l.reserveName()) == opt.Reserve {
+	if s.timesRemoved(l.reserveName()) == 0 {
 		t.Error("the room for sealing was not used")
 	}
 	holds(t, l, 900)
-	s.free("others")
+	s.spare()
 	l.wakeRefill()
-	must(t, l.until(t.Context(), func() bool { return s.has(l.reserveName()) == opt.Reserve }))
+	until(t, l, func() bool { return s.has(l.reserveName()) == opt.Reserve })
+}
+
+// until waits for what a goroutine of the log does.
+func until(t *testing.T, l *Log, done func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	must(t, l.until(ctx, done))
 }
 
 // rotated closes the live file.
@@ -251,34 +280,36 @@ func rotated(t *testing.T, l *Log) {
 	t.Helper()
 	l.rotateNow.Store(true)
 	l.wakeUp()
-	must(t, l.until(t.Context(), func() bool { return !l.rotateNow.Load() }))
+	until(t, l, func() bool { return !l.rotateNow.Load() })
 }
 
 // TestSidecarOnAFullDisk: one that there was no room for is written when there is, and the file can be sealed then.
 func TestSidecarOnAFullDisk(t *testing.T) {
 	l, s, _ := tightLog(t, 64<<20)
-	must(t, disk.Release(s, l.reserveName()))
-	l.reserve.mu.Lock()
-	l.reserve.sealing = false
-	l.reserve.mu.Unlock()
 	for n := 1; n < 300; n++ {
 		add(t, l, n)
 	}
+	until(t, l, l.reserve.spare.Load)
+	l.reserve.mu.Lock()
+	must(t, disk.Release(s, l.reserveName()))
+	l.reserve.sealing = false
+	s.mu.Lock()
+	s.greedy = true
+	s.mu.Unlock()
 	s.fill()
-	s.greedy.Store(true)
+	l.reserve.mu.Unlock()
 	rotated(t, l)
-	must(t, l.until(t.Context(), func() bool {
+	until(t, l, func() bool {
 		l.reserve.mu.Lock()
 		defer l.reserve.mu.Unlock()
 		return len(l.reserve.unsettled) == 1
-	}))
+	})
 	if l.closedEnd() >= l.liveFirst() {
 		t.Error("there is a sidecar without room for it")
 	}
-	s.greedy.Store(false)
-	s.free("others")
+	s.spare()
 	l.wakeRefill()
-	must(t, l.until(t.Context(), func() bool { return l.closedEnd() >= l.liveFirst() }))
+	until(t, l, func() bool { return l.closedEnd() >= l.liveFirst() })
 	must(t, l.Seal(t.Context()))
 	if end := l.sealedEnd(); end != 256 {
 		t.Errorf("%d records are sealed", end)
