@@ -44,7 +44,7 @@ func TestSyscallFaults(t *testing.T) {
 		}
 	}
 	t.Logf("%d faults", injected)
-	if injected < 15**nth/2 {
+	if injected < min(15**nth/2, 250) { // of some calls there are few
 		t.Errorf("only %d faults", injected)
 	}
 }
