@@ -117,10 +117,15 @@ func sourceTokens(p netip.Prefix) []segment.Token {
 }
 
 // Search calls fn with the durable records of [from, to) that pass the filter, in order. leaf and r are valid during the
-// call. In segments it reads the frames that may hold one, and no other. It ends as [Reader.Read] does.
+// call. In segments it reads the frames that may hold one, and no other. It ends as [Reader.Read] does, and where a record
+// that may pass cannot be read by this version.
 func (r *Reader) Search(ctx context.Context, q *Query, from, to uint64, fn func(index uint64, leaf []byte, rec *record.Record) error) error {
 	to = min(to, r.Size())
+	sieve := q.sieve()
 	pass := func(index uint64, leaf []byte) error {
+		if !sieve.passes(leaf) {
+			return nil
+		}
 		rec, err := record.Parse(leaf)
 		if err != nil {
 			return err

@@ -50,6 +50,9 @@ func (b *bench) furnish(ctx context.Context) (*world, error) {
 	return w, nil
 }
 
+// commit is how many records go into one commit: some more than callers usually wait.
+const commit = 256
+
 // seal fills the log. Nothing is flushed while it is: what is measured later is flushed and cold.
 func (w *world) seal(ctx context.Context) error {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
@@ -79,7 +82,7 @@ func (w *world) seal(ctx context.Context) error {
 				time.Sleep(time.Millisecond)
 				continue
 			}
-			if err == nil && ticket.Index()%50_000 == 0 {
+			if err == nil && ticket.Index()%commit == 0 {
 				err = ticket.Wait(ctx)
 			}
 			if err != nil {

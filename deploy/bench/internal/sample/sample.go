@@ -34,6 +34,7 @@ type Day struct {
 type client struct {
 	id, credential, product string
 	addresses               []netip.Addr
+	lasts                   time.Duration // a connection, on average
 	connections             []connection
 }
 
@@ -45,8 +46,9 @@ type connection struct {
 }
 
 const (
-	clients     = 400
-	connections = 8 // of a client at a time
+	clients     = 60
+	connections = 4    // of a busy client at a time; the others have fewer
+	branches    = 2000 // addresses of every tenth client, which calls from many places
 )
 
 // New begins a day with so many records.
@@ -56,12 +58,16 @@ func New(seed byte, records int) *Day {
 	total := 0.0
 	for i := range clients {
 		c := client{id: fmt.Sprintf("client-%03d", i), credential: d.hex(32), product: []string{"id2", "phone3", "id2", "bank4"}[i%4]}
-		for k := range 2 + i%31 {
-			c.addresses = append(c.addresses, netip.AddrFrom4([4]byte{byte(100 + i%23), byte(i), byte(d.random.IntN(256)), byte(7 * k)}))
+		c.lasts, c.connections = 40*time.Minute, make([]connection, 1+(clients-1-i)*connections/clients)
+		places := 2 + i%3
+		if i%10 == 9 {
+			c.lasts, places = time.Minute, branches
 		}
-		c.connections = make([]connection, connections)
+		for k := range places {
+			c.addresses = append(c.addresses, netip.AddrFrom4([4]byte{byte(100 + i), byte(k >> 8), byte(k), byte(d.random.IntN(256))}))
+		}
 		d.clients = append(d.clients, c)
-		total += 1 / math.Pow(float64(i+1), 0.8) // the first calls a hundred times as often as the last
+		total += 1 / math.Pow(float64(i+1), 0.8) // the first calls 26 times as often as the last
 		d.shares = append(d.shares, total)
 	}
 	return d
@@ -95,7 +101,7 @@ func (d *Day) Next() *record.Record {
 	c := d.caller()
 	conn := &c.connections[d.random.IntN(len(c.connections))]
 	if !d.now.Before(conn.until) {
-		*conn = connection{session: d.hex(16), until: d.now.Add(time.Duration(d.random.ExpFloat64() * float64(40*time.Minute))),
+		*conn = connection{session: d.hex(16), until: d.now.Add(time.Duration(d.random.ExpFloat64() * float64(c.lasts))),
 			source: record.Peer{IP: c.addresses[d.random.IntN(len(c.addresses))], Port: uint16(32768 + d.random.IntN(28000))}}
 	}
 	r := &record.Record{

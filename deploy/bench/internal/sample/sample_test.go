@@ -43,7 +43,7 @@ func TestDay(t *testing.T) {
 	if span := last.Sub(Start); span < 20*time.Hour || span >= 24*time.Hour {
 		t.Errorf("the day lasts %v", span)
 	}
-	if len(actors) != clients || actors["client-000"] < 30*actors["client-399"] {
-		t.Errorf("%d clients, the first with %d records, the last with %d", len(actors), actors["client-000"], actors["client-399"])
+	if len(actors) != clients || actors["client-000"] < 15*actors["client-059"] {
+		t.Errorf("%d clients, the first with %d records, the last with %d", len(actors), actors["client-000"], actors["client-059"])
 	}
 }
