@@ -1,12 +1,14 @@
 package forward
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/syslog"
 )
 
 var moment = time.Date(2026, 3, 31, 16, 0, 0, 123456789, time.UTC)
@@ -56,9 +58,9 @@ func TestGapMessage(t *testing.T) {
 }
 
 func TestPriorities(t *testing.T) {
-	for severity, want := range map[record.Severity]int{record.Info: 110, record.Notice: 109, record.Warning: 108, record.Error: 107, record.Critical: 106} {
-		if got := priority(severity); got != want {
-			t.Errorf("%v: %d, want %d", severity, got, want)
+	for s, want := range map[record.Severity]int{record.Info: 110, record.Notice: 109, record.Warning: 108, record.Error: 107, record.Critical: 106} {
+		if got := string(syslog.AppendHeader(nil, severity(s), moment, "n", "x")); !strings.HasPrefix(got, fmt.Sprintf("<%d>1 ", want)) {
+			t.Errorf("%v: %s, want %d", s, got, want)
 		}
 	}
 }
@@ -66,7 +68,7 @@ func TestPriorities(t *testing.T) {
 // The name of every event fits MSGID, and none is that of a gap.
 func TestEventsFit(t *testing.T) {
 	for _, e := range record.Events() {
-		if name := e.String(); len(name) > maxMessageID || name == gapEvent {
+		if name := e.String(); len(name) > syslog.MaxMessageID || name == gapEvent {
 			t.Errorf("%s does not fit", name)
 		}
 	}
@@ -87,9 +89,9 @@ func FuzzParam(f *testing.F) {
 	f.Add(`a"b\c]d`)
 	f.Add("\xff")
 	f.Fuzz(func(t *testing.T, value string) {
-		b := appendHeader(nil, record.Info, moment, "n", "x.y")
+		b := syslog.AppendHeader(nil, syslog.Info, moment, "n", "x.y")
 		b = append(b, "[heyan@32473"...)
-		b = append(appendParam(b, "actor", value), "] m"...)
+		b = append(syslog.AppendParam(b, "actor", value), "] m"...)
 		m, err := parse(string(b))
 		if err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/heyan-project/heyan/store/netlog"
 	"github.com/heyan-project/heyan/store/netlog/record"
+	"github.com/heyan-project/heyan/store/netlog/syslog"
 )
 
 var (
@@ -207,7 +208,7 @@ func (f *Forwarder) writeGap(out *bufio.Writer, g gap) error {
 // write frames the message in buffer.
 func (f *Forwarder) write(out *bufio.Writer) error {
 	var length [24]byte
-	if _, err := out.Write(appendLength(length[:0], len(f.buffer))); err != nil {
+	if _, err := out.Write(syslog.AppendLength(length[:0], len(f.buffer))); err != nil {
 		return err
 	}
 	_, err := out.Write(f.buffer)

@@ -100,7 +100,7 @@ func (s Spec) carrier(o Options) (carrier, error) {
 		return nil, err
 	}
 	if s.Kind == Syslog {
-		return &syslog{address: s.address, tls: config, node: o.Node, now: o.Now}, nil
+		return &collector{address: s.address, tls: config, node: o.Node, now: o.Now}, nil
 	}
 	return newWeb(s, config)
 }

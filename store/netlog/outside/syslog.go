@@ -11,19 +11,18 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/heyan-project/heyan/store/netlog/syslog"
 )
 
-// syslog is a receiver of RFC 5424 messages over TLS (RFC 5425). Each checkpoint has a connection of its own: one a
+// collector is a receiver of RFC 5424 messages over TLS (RFC 5425). Each checkpoint has a connection of its own: one a
 // minute, and one that was kept could have been dead for long without anybody noticing, as syslog has no receipt.
-type syslog struct {
+type collector struct {
 	address string
 	tls     *tls.Config
 	node    string
 	now     func() time.Time
 }
-
-// Facility log audit (13), severity informational (6): RFC 5424, section 6.2.1.
-const priority = 13*8 + 6
 
 // message is the RFC 5424 form of a checkpoint. The note stands in it as base64: receivers escape or split at line ends,
 // and would break what is signed.
@@ -32,19 +31,19 @@ func message(node string, at time.Time, note []byte) []byte {
 	if lines := strings.SplitN(string(note), "\n", 3); len(lines) == 3 {
 		origin, size = lines[0], lines[1]
 	}
-	return fmt.Appendf(nil, "<%d>1 %s %s heyan - checkpoint - checkpoint of %s with %s records, signed note in base64: %s",
-		priority, at.UTC().Format("2006-01-02T15:04:05.000000Z"), node, origin, size, base64.StdEncoding.EncodeToString(note))
+	return fmt.Appendf(syslog.AppendHeader(nil, syslog.Info, at, node, "checkpoint"),
+		"- checkpoint of %s with %s records, signed note in base64: %s", origin, size, base64.StdEncoding.EncodeToString(note))
 }
 
-// frame puts a message's length before it: octet counting, RFC 5425, section 4.3.
+// frame puts a message's length before it.
 func frame(message []byte) []byte {
-	return append(fmt.Appendf(nil, "%d ", len(message)), message...)
+	return append(syslog.AppendLength(nil, len(message)), message...)
 }
 
 // farewell is how long a receiver has to say that it read everything.
 const farewell = 2 * time.Second
 
-func (s *syslog) send(ctx context.Context, note []byte) error {
+func (s *collector) send(ctx context.Context, note []byte) error {
 	raw, err := (&tls.Dialer{Config: s.tls}).DialContext(ctx, "tcp", s.address)
 	if err != nil {
 		return err
@@ -61,7 +60,7 @@ func (s *syslog) send(ctx context.Context, note []byte) error {
 
 // bye ends the connection, and waits a little for the other side to do so too: it then has read everything. One that keeps
 // silent is believed; one that resets the connection is not.
-func (s *syslog) bye(ctx context.Context, conn *tls.Conn) error {
+func (s *collector) bye(ctx context.Context, conn *tls.Conn) error {
 	if err := conn.CloseWrite(); err != nil {
 		return err
 	}
@@ -78,4 +77,4 @@ func (s *syslog) bye(ctx context.Context, conn *tls.Conn) error {
 	}
 }
 
-func (s *syslog) read(context.Context, func(io.Reader) (bool, error)) error { return errWriteOnly }
+func (s *collector) read(context.Context, func(io.Reader) (bool, error)) error { return errWriteOnly }
