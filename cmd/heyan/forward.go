@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -55,13 +54,9 @@ func listedLine(origin string, index uint64, leaf []byte) ([]byte, error) {
 func forwardTLS(c *config.Forward) (*tls.Config, error) {
 	trust := &tls.Config{ServerName: c.ServerName}
 	if c.CA != "" {
-		text, err := os.ReadFile(c.CA)
-		if err != nil {
+		var err error
+		if trust.RootCAs, err = keyfile.ReadCA(c.CA); err != nil {
 			return nil, err
-		}
-		trust.RootCAs = x509.NewCertPool()
-		if !trust.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s: no certificate in PEM form", c.CA)
 		}
 	}
 	if c.Certificate != "" && c.Key != "" {

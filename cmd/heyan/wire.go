@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -430,15 +429,9 @@ func (s *state) certificates() (transport.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	for _, path := range s.config.TLS.ClientCA {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		if !pool.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s: no certificate in PEM form", path)
-		}
+	pool, err := keyfile.ReadCA(s.config.TLS.ClientCA...)
+	if err != nil {
+		return nil, err
 	}
 	return transport.Static(&transport.Material{Certificates: []tls.Certificate{pair}, ClientCAs: pool}), nil
 }

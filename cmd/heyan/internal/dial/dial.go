@@ -14,7 +14,6 @@ package dial
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +28,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/heyan-project/heyan/cmd/heyan/internal/keyfile"
 	"github.com/heyan-project/heyan/cmd/heyan/internal/profile"
 	heyanv1 "github.com/heyan-project/heyan/proto/heyan/v1"
 )
@@ -92,13 +92,9 @@ func Open(target profile.Layer, version string) (*Connection, error) {
 func TLSConfig(target profile.Layer) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS13, ServerName: target.ServerName}
 	if target.CAFile != "" {
-		pem, err := os.ReadFile(target.CAFile)
-		if err != nil {
+		var err error
+		if config.RootCAs, err = keyfile.ReadCA(target.CAFile); err != nil {
 			return nil, err
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s: no PEM certificate in it", target.CAFile)
 		}
 	}
 	if (target.CertFile == "") != (target.KeyFile == "") {

@@ -14,6 +14,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -122,6 +123,21 @@ func ReadTLS(certificate, key string) (tls.Certificate, error) {
 		return tls.Certificate{}, fmt.Errorf("%s and %s: %w", certificate, key, err)
 	}
 	return pair, nil
+}
+
+// ReadCA returns the certificates of authorities in PEM files. No path gives a pool that nobody is in, not the system's.
+func ReadCA(paths ...string) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if !pool.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("%s: no certificate in PEM form", path)
+		}
+	}
+	return pool, nil
 }
 
 // private reads a file that only its owner may read.

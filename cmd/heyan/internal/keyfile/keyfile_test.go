@@ -2,6 +2,7 @@ package keyfile_test
 
 import (
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"os"
 	"path/filepath"
@@ -162,5 +163,22 @@ func TestID(t *testing.T) {
 	}
 	if len(seen) != 10 {
 		t.Errorf("%d ids of ten keys", len(seen))
+	}
+}
+
+// TestReadCA: without a file nobody is trusted, and a file without a certificate is none.
+func TestReadCA(t *testing.T) {
+	none, err := keyfile.ReadCA()
+	if err != nil || !none.Equal(x509.NewCertPool()) {
+		t.Errorf("without a file: %v, %v", none, err)
+	}
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(path, []byte("-----BEGIN NOTHING-----\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{path, path + ".gone"} {
+		if _, err := keyfile.ReadCA(file); err == nil || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: %v", filepath.Base(file), err)
+		}
 	}
 }
