@@ -14,8 +14,8 @@
 //
 //   - A page is one file: no script, nothing loaded from elsewhere. Whatever a name or a record holds is shown as text:
 //     html/template escapes it, and characters that control a terminal or turn the direction of reading are replaced.
-//   - A [Collector] holds a bounded number of rows whatever the size of the log, and the page says how many there were.
-//     What is left out of a page is in the export.
+//   - A [Collector] holds a bounded number of rows whatever the size of the log, and of each client one count a day; the
+//     page says how many there were. What is left out of a page is in the export.
 //   - [CheckSums] tells a changed, a missing and an extra file.
 //
 // # Not guaranteed
