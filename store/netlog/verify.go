@@ -347,8 +347,9 @@ func (v *verification) enter(h wal.Header) bool {
 	if h.First < v.next && !v.entered && v.next == v.sealed {
 		// The first file may begin among the sealed records. They are verified here once more, and must be the same.
 		f, err := tree.Load(h.First, v.r)
-		if err != nil && v.sound {
-			// Where the segment is damaged in which it begins, it is taken up where the segments end.
+		if (err != nil || f.Root() != h.Root) && v.sound {
+			// Where the segment is damaged in which it begins, or a tile, it is taken up where the segments end. A file of
+			// another history differs from them there.
 			v.entered = true
 			return true
 		}
