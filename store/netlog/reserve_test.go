@@ -341,7 +341,8 @@ func TestReserveIsRealRoom(t *testing.T) {
 	opt.Reserve, opt.FileSize = 3<<20, 1<<20
 	l := create(t, opt)
 	add(t, l, 1)
-	l.reserve.mu.Lock() // the first refill may be under way
+	l.reserve.mu.Lock()
+	//lint:ignore SA2001 it waits for the first refill, which may be under way
 	l.reserve.mu.Unlock()
 	l.refill()
 	if _, able := l.Room(); !able {

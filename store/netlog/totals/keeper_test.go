@@ -37,7 +37,7 @@ type ledger struct {
 func newLedger(t testing.TB) *ledger {
 	l := &ledger{t: t, now: began}
 	l.options = netlog.Options{Dir: filepath.Join(t.TempDir(), "log"), Node: "test", SigningKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{1}, 32)),
-		Now: func() time.Time { return l.now }, SegmentRecords: 512}
+		Now: func() time.Time { return began }, SegmentRecords: 512}
 	log, err := netlog.Create(l.options, "test")
 	must(t, err)
 	l.use(log)
