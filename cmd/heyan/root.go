@@ -176,16 +176,6 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
-// atMost is arguments where the last ones may be left out.
-func atMost(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) <= len(names) {
-			return nil
-		}
-		return arguments(names...)(cmd, args)
-	}
-}
-
 // checkFlags refuses a command line without a flag that is needed, or with flags that exclude each other. Cobra would
 // say so later, and not where to read on.
 func checkFlags(cmd *cobra.Command) error {
