@@ -35,7 +35,7 @@ func (o *office) closedLog(node string, from time.Time, n int) closed {
 	o.t.Helper()
 	c := closed{dir: filepath.Join(o.t.TempDir(), node), signing: newKey(o.t)}
 	at := from
-	log := value(netlog.Create(netlog.Options{Dir: c.dir, Node: node, Now: func() time.Time { return at }, SigningKey: c.signing}, "init"))(o.t)
+	log := value(netlog.Create(netlog.Options{Dir: c.dir, Node: node, Now: func() time.Time { return from }, SigningKey: c.signing}, "init"))(o.t)
 	for range n {
 		at = at.Add(time.Second)
 		leaf := value(record.Append(nil, &record.Record{Time: at, Event: record.VerificationVerify,
